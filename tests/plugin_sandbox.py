@@ -37,7 +37,7 @@ def note(text):
 UNRENDERED = """
 import reports.run.completion
 import reports.run.record
-reports.run.completion.draw_pictures = lambda *_: ()
+reports.run.completion.draw_timeline = lambda *_: ()
 reports.run.record.installed_allure = lambda: None
 """
 """For the conftest of processes that need no report.html and no pictures: to make them takes long."""

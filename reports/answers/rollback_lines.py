@@ -136,7 +136,7 @@ def _done(found: Status, advice: Advice) -> str:
     if records.get("unaccounted") or records.get("unknown"):
         return f"look for records that are not accounted for: {folder / f'{LOST_WINDOW}*' / ACCOUNTS}"
     if found.verdict is not Verdict.PASSED:
-        return f"nothing is left to resume; decide again: {advice.plan()}"
+        return "nothing is left to resume: decide on another rollback"
     if found.incident.closed and kept_out(advice.target.application):
         return f"it is verified, let users in: {advice.let_in()}"
     return "nothing: it is verified" if found.incident.closed else f"verify it: {verify}"

@@ -14,14 +14,14 @@ from markupsafe import Markup
 
 from reports.allure.categories import CATEGORIES
 from reports.allure.metadata import report_name
-from reports.pictures.album import EVERY
+from reports.pictures.album import TIMELINE
 from reports.postmortem.story import FATES, Story
 from reports.text.page import html
 from reports.tools.node import NoReport, find_allure, run
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, load_incident
 from rollproof.reading import read_regular
-from rollproof.record_names import PICTURES, POST_MORTEM, REPORT, RESULTS, ROLLBACK, VERDICT
+from rollproof.record_names import POST_MORTEM, REPORT, RESULTS, ROLLBACK, VERDICT
 from rollproof.system.files import write_whole
 
 RENDER_SECONDS = 120.0
@@ -30,7 +30,7 @@ _LARGEST_REPORT = 1024 * 1024 * 1024
 # Labels of every result that no reader needs.
 _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentSuite", "suite", "thread"]
 # The incident's files that are shown next to the results, if they exist.
-_ATTACHED = (POST_MORTEM, *(f"{PICTURES}/{name}" for name in EVERY), VERDICT, ROLLBACK)
+_ATTACHED = (POST_MORTEM, TIMELINE, VERDICT, ROLLBACK)
 
 # Allure has no setting that leaves its analytics out.
 _ANALYTICS = re.compile(
@@ -119,10 +119,10 @@ def _configuration(incident: Incident) -> dict[str, Any]:
 
 
 def front_page(story: Story, redact: Callable[[str], str]) -> str:
-    """Return the HTML of the first screen; the pictures that are in the incident's folder are within it."""
-    folder = story.record.incident.folder / PICTURES
-    pictures = [_embedded(folder / name) for name in EVERY if (folder / name).is_file()]
-    return html("front.html.jinja", redact, story=story, pictures=pictures, fates=FATES)
+    """Return the HTML of the first screen; its timeline is within it."""
+    picture = story.record.incident.folder / TIMELINE
+    timeline = _embedded(picture) if picture.is_file() else None
+    return html("front.html.jinja", redact, story=story, timeline=timeline, fates=FATES)
 
 
 def _embedded(picture: Path) -> Markup:

@@ -46,7 +46,7 @@ def draw(timeline: Timeline) -> bytes | None:
         *(shortened(plain(one.text), _LONGEST) for one in rows),
     ]
     figure = new_figure(_REST + _ROW * len(names))
-    # What was long before T+0 is no part of the incident: the monitor's picture has it.
+    # What was long before T+0 is no part of the incident: the samples have it.
     end = max(timeline.after(event.ends) for event in rows)
     first = min(0.0, *(timeline.after(event.at) for event in (*rows, *samples[:1])))
     first, windows = max(first, -_BEFORE * end), max(_window_end(event, timeline) for event in rows)

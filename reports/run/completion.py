@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from reports.html.html import front_page
 from reports.incident.record import OTHER_SHAPE
-from reports.pictures.album import draw_pictures, remove_pictures
+from reports.pictures.album import draw_timeline, remove_timeline
 from reports.postmortem.postmortem import write_post_mortem
 from reports.postmortem.story import Story
 from reports.text.page import MARKS, in_markdown
@@ -58,10 +58,10 @@ def complete(
 def _draw(story: Story, redactor: Redactor, say: Callable[[str], None], *, drawn: bool) -> None:
     folder = story.record.incident.folder
     if drawn:
-        for wrong in draw_pictures(story.record, story.timeline, redactor):
+        for wrong in draw_timeline(folder, story.timeline, redactor):
             say(wrong)
-    elif remove_pictures(folder):
-        say(f"  to draw the pictures again: {report_command(folder)}")
+    elif remove_timeline(folder):
+        say(f"  to draw the timeline again: {report_command(folder)}")
 
 
 def _write_gate(story: Story, target: Target | None, redactor: Redactor) -> None:

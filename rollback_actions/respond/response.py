@@ -401,7 +401,7 @@ def _ending(outcome: ResponseOutcome, advice: Advice, incident: Incident) -> Ite
         if read_unfinished(incident) is not None:
             yield from advice.go_on(services, take_over=lock_state(advice.target).ended)
         elif incident.rollback() is None:
-            yield f"  nothing was changed; decide again: {advice.plan()}"
+            yield "  nothing was changed: decide on another rollback"
         else:
             yield f"  it is rolled back; why it is not well: {advice.logs(services)}"
             yield f"  and verify:       {advice.verify(incident.id)}"

@@ -42,10 +42,6 @@ class Advice:
         """Return the command that shows the newest rollback's status."""
         return self._action("rollback", "status")
 
-    def plan(self) -> Command:
-        """Return the command that decides on a plan, and shows it."""
-        return self._action("plan", "--help")
-
     def verify(self, incident: str) -> Command:
         """Return the command that verifies the rollback of `incident`, phases 1 to 4."""
         return Command((COMMAND, "verify", f"--incident={incident}", self._profile()))

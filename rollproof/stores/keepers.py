@@ -9,16 +9,15 @@ from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.kinds import descriptor_of
 from rollproof.stores.registry import at_place, endpoint_of
-from rollproof.stores.writable import Operated, Writable
+from rollproof.stores.writable import Operated, StoreControl, Writable
 
 if TYPE_CHECKING:
-    from rollback_actions.containers.compose import ComposeControl
     from rollproof.engines.engine import ContainerEngine
     from rollproof.profile.profile import Target
     from rollproof.profile.sections import StoreProfile
     from rollproof.stores.keeper import StoreClients, StoreKeeper
 
-KeeperOpener: TypeAlias = "Callable[[str, StoreProfile, ContainerEngine, ComposeControl, float], StoreKeeper]"
+KeeperOpener: TypeAlias = "Callable[[str, StoreProfile, ContainerEngine, StoreControl, float], StoreKeeper]"
 """Opens the write side of a store: `open_keeper`, or a stand-in for it."""
 ClientsOpener: TypeAlias = "Callable[[str, StoreProfile, ContainerEngine], StoreClients]"
 
@@ -27,7 +26,7 @@ BACKUP_SECONDS = 600.0
 
 
 def open_keeper(
-    name: str, profile: StoreProfile, engine: ContainerEngine, control: ComposeControl, deadline: float
+    name: str, profile: StoreProfile, engine: ContainerEngine, control: StoreControl, deadline: float
 ) -> StoreKeeper:
     """Return the write side of the store `name`.
 
@@ -39,7 +38,7 @@ def open_keeper(
 def open_keepers(
     target: Target,
     engine: ContainerEngine,
-    control: ComposeControl,
+    control: StoreControl,
     open_keeper: KeeperOpener = open_keeper,
 ) -> dict[str, StoreKeeper]:
     """Return the write side of every store of `target`, by name."""
@@ -53,7 +52,7 @@ def keeper_at(
     name: str,
     profile: StoreProfile,
     endpoint: Endpoint,
-    control: ComposeControl,
+    control: StoreControl,
     deadline: float,
     engine: ContainerEngine | None = None,
 ) -> StoreKeeper:

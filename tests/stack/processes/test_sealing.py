@@ -79,7 +79,7 @@ def unsigned(tmp_path: Path, unsigned_once: SealedRecord) -> SealedRecord:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Node and Allure are tried elsewhere."""
     monkeypatch.setattr(renewal, "render", lambda *_, **__: None)
-    monkeypatch.setattr(completion, "draw_pictures", lambda *_, **__: ())
+    monkeypatch.setattr(completion, "draw_timeline", lambda *_, **__: ())
 
 
 def edit(path: Path, old: str, new: str) -> None:

@@ -12,15 +12,14 @@ import pytest
 from reports.html.html import sealed
 from reports.incident.events import timeline_of
 from reports.incident.record import read_incident_record
-from reports.pictures import album, monitor
-from reports.pictures.album import MONITOR, TIMELINE, draw_pictures
+from reports.pictures import timeline
+from reports.pictures.album import TIMELINE, draw_timeline, remove_timeline
 from reports.verdict.limits import known_limits
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
 from rollproof.profile.functions import Functions
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Policy
-from rollproof.record_names import PICTURES
 from rollproof.redaction.redactor import Redactor
 from tests.unit.made_incident import MadeIncident
 
@@ -35,31 +34,27 @@ def made(made: MadeIncident) -> MadeIncident:
 
 def draw(made: MadeIncident, redactor: Redactor | None = None) -> list[str]:
     record = read_incident_record(made.folder)
-    return list(draw_pictures(record, timeline_of(record), redactor or Redactor()))
+    return list(draw_timeline(made.folder, timeline_of(record), redactor or Redactor()))
 
 
-def pictures(made: MadeIncident) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (made.folder / PICTURES).glob("*")}
-
-
-def test_what_cannot_be_drawn_goes_is_a_note_and_spoils_no_other(
+def test_a_timeline_that_cannot_be_drawn_is_a_note_and_an_earlier_one_goes(
     made: MadeIncident, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw(made)
+    assert draw(made) == []
+    assert (made.folder / TIMELINE).is_file()
 
     def broken(*_: object) -> bytes:
         raise ValueError(CANARY)
 
-    monkeypatch.setattr(monitor, "draw", broken)
+    monkeypatch.setattr(timeline, "draw", broken)
     (note,) = draw(made, Redactor([CANARY]))
-    assert note.startswith(f"{MONITOR} was not drawn: ValueError")
+    assert note.startswith("the timeline was not drawn: ValueError")
     assert CANARY not in note
-    assert list(pictures(made)) == [TIMELINE]
+    assert not (made.folder / TIMELINE).exists()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     (note,) = draw(made)
     assert "matplotlib" in note
-    assert pictures(made) == {}
-    assert not album.remove_pictures(made.folder)
+    assert not remove_timeline(made.folder)
 
 
 ANALYTICS = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>

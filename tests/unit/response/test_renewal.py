@@ -27,7 +27,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         folders.append(folder)
         return folder
 
-    monkeypatch.setattr(completion, "draw_pictures", lambda *_: [])
+    monkeypatch.setattr(completion, "draw_timeline", lambda *_: [])
     monkeypatch.setattr(renewal, "render", render)
     return folders
 

@@ -293,7 +293,7 @@ def test_a_rollback_that_did_not_begin_calls_for_hands(respond: Respond, acts: A
     said = respond("y\n", code=ExitCode.FAILED)
     assert "restore: expected b, observed c" in said
     assert "response: manual intervention: the rollback ended with exit code 1" in said
-    assert "MANUAL INTERVENTION: what to type next\n  nothing was changed; decide again: " in said
+    assert "MANUAL INTERVENTION: what to type next\n  nothing was changed: decide on another rollback" in said
     assert "rollback resume" not in said
 
 
