@@ -22,7 +22,7 @@ from pathlib import Path
 import allure, pytest
 from rollproof.errors import Mismatch
 from fixtures.gating.verification import VERIFICATION
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 
 pytestmark = pytest.mark.phase1
 C = json.loads(Path("canaries.json").read_text())

@@ -35,9 +35,9 @@ def note(text):
         notes.write(f"{text}\\n")
 """
 UNRENDERED = """
-import reports.run.completion
 import reports.run.record
-reports.run.completion.draw_timeline = lambda *_: ()
+import reports.run.record
+reports.run.record.draw_timeline = lambda *_: ()
 reports.run.record.installed_allure = lambda: None
 """
 """For the conftest of processes that need no report.html and no pictures: to make them takes long."""

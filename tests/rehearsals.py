@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.record_names import JOURNAL
@@ -64,7 +64,7 @@ def age_rehearsal(folder: Path, days: int) -> None:
     then = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
     long_ago = Moment(wall=then, since_boot=1.0, boot="another")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rollback_actions.session.journal.Moment.now", lambda: long_ago)
+        patch.setattr("rollback_actions.session.session.Moment.now", lambda: long_ago)
         journal = Journal(path, str)
         for line in lines:
             kept = {k: v for k, v in line.items() if k not in {"sequence", "at", "event", "previous", "hash"}}

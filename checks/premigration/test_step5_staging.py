@@ -13,7 +13,7 @@ import pytest
 from fixtures.gating.evidence import Attach, Expect, Note
 from rollproof.errors import Meaning, Unverifiable, listed, shortened
 from rollproof.incident.rehearsals import Ending, Rehearsal
-from rollproof.incident.reopening import ClosedGate, reopen_hint
+from rollproof.incident.rollbacks import ClosedGate, reopen_hint
 from rollproof.profile.profile import Target
 from rollproof.system.clock import is_recent
 from rollproof.verdict import Verdict

@@ -13,10 +13,9 @@ from uuid import NAMESPACE_URL, uuid5
 import attrs
 from allure_commons.model2 import TestResult
 
-from reports.allure.metadata import environment_of, write_environment
-from reports.allure.results import NODE_ID, RedactingLogger, unreported
+from reports.allure.results import NODE_ID, RedactingLogger, environment_of, unreported, write_environment
 from reports.incident.record import OTHER_SHAPE, IncidentRecord
-from reports.text.stages import TITLES
+from reports.text.page import TITLES
 from rollproof.reading import read_regular
 from rollproof.record_names import ENVIRONMENT_FILE, RESULTS
 from rollproof.redaction.redactor import Redactor

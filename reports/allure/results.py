@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import platform
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from enum import Enum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -40,22 +42,60 @@ from fixtures.gating.evidence import EVIDENCE, NOTES, SIDES, STEPS, Sides
 from fixtures.gating.recorder import judge
 from fixtures.gating.stages import parameters_of, stage_of
 from fixtures.gating.verification import VERIFICATION
-from reports.allure.categories import code_of
-from reports.text.cut import TRACE_CHARACTERS, cut_evidence, cut_to
-from reports.text.page import escaped
-from reports.text.redactor import redactor_of
-from reports.text.stages import TITLES, heading_of, severity_of
+from reports.text.page import (
+    TITLES,
+    TRACE_CHARACTERS,
+    cut_evidence,
+    cut_to,
+    escaped,
+    heading_of,
+    redactor_of,
+    severity_of,
+)
+from rollproof.baseline.facts import Facts
 from rollproof.collection import Case
 from rollproof.errors import Described, Meaning, Mismatch, Problem
+from rollproof.home import version as own_version
+from rollproof.incident.incident import Incident, IncidentKind, RollbackRecord
 from rollproof.incident.ledger import Result
 from rollproof.incident.tally import NEVER_REPORTED
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.reading import read_regular
-from rollproof.record_names import RESULTS
+from rollproof.record_names import ENVIRONMENT_FILE, RESULTS
 from rollproof.redaction.redactor import Redactor
 from rollproof.runbook import Replica, store_in
-from rollproof.system.files import encodable
+from rollproof.system.files import encodable, write_whole
 from rollproof.verdict import Verdict
+
+_WRONG = (
+    *(Meaning.LATE, Meaning.DATA_LOSS, Meaning.DATA_CHANGED),
+    *(Meaning.WRONG_VERSION, Meaning.RESOURCES, Meaning.SERVICE_DOWN, Meaning.OTHER),
+)
+_UNKNOWN = (Meaning.TIMEOUT, Meaning.UNREACHABLE, Meaning.CRASH, Meaning.OTHER)
+
+
+def code_of(meaning: Meaning) -> str:
+    """Return the last line of the trace of a result with that meaning.
+
+    >>> code_of(Meaning.DATA_LOSS)
+    '[means:data-loss]'
+    """
+    return f"[means:{meaning.value}]"
+
+
+def _rule(name: str, status: str, meaning: Meaning) -> dict[str, Any]:
+    rule: dict[str, Any] = {"name": f"{name}: {meaning.replace('-', ' ')}", "matchedStatuses": [status]}
+    if meaning is not Meaning.OTHER:
+        rule["traceRegex"] = rf"^(?:[\s\S]*\n)?\[means:{meaning}\]$"
+    return rule
+
+
+CATEGORIES = (
+    *(_rule("Verified wrong", "failed", meaning) for meaning in _WRONG),
+    *(_rule("Could not verify", "broken", meaning) for meaning in _UNKNOWN),
+    {"name": "Blocked", "matchedStatuses": ["skipped"]},
+)
+
 
 MEANS, NODE_ID = "means", "nodeId"
 """Labels of a result: the meaning of its error, and its check."""
@@ -342,3 +382,60 @@ def steps(item: pytest.Item) -> Iterator[TestStepResult]:
     if len(found) > MOST_STEPS:
         end, name = round(found[-1].ended * 1000), f"and {len(found) - MOST_STEPS} more, not shown"
         yield TestStepResult(name=name, status=Status.PASSED, start=end, stop=end)
+
+
+_DASH = "\N{EN DASH}"
+_ASCII = 128
+
+
+def report_name(incident: Incident) -> str:
+    """Return the report's title."""
+    what = "migration" if incident.kind is IncidentKind.CHANGE else "incident"
+    return f"Rollproof {_DASH} {incident.target} {_DASH} {what} {incident.id}"
+
+
+def environment_of_run(
+    incident: Incident, profile: Path, migration: str | None, recorded: Facts | None
+) -> dict[str, str]:
+    """Return target, commits, incident and versions, by the names that a report shows.
+
+    `recorded` are the facts of the baseline, such as commit and images of the good state, if there is one.
+    """
+    rows = environment_of(incident, incident.rollback()) | {"Profile": profile.name}
+    if migration is not None:
+        rows["Migration to"] = migration
+    if recorded is not None:
+        rows["Baseline of commit"] = recorded.commit
+        rows |= {f"Image of {c.service}": c.image for c in recorded.containers}
+    rows |= {"Rollproof": own_version(), "Host": platform.node(), "Python": platform.python_version()}
+    return rows | {name: version(name) for name in ("pytest", "allure-pytest")}
+
+
+def environment_of(incident: Incident, rollback: RollbackRecord | None) -> dict[str, str]:
+    """Return the facts from the incident's own record, by the same names."""
+    rows = {"Incident": incident.id, "Target": incident.target, "Incident began": incident.started.wall}
+    if rollback is not None:
+        rows["Rollback"] = " ".join([rollback.kind, *rollback.names])
+        rows["Rolled back to"] = rollback.commit
+        if rollback.origin is not None:
+            rows["Rolled back from"] = ", ".join(rollback.origin.commits)
+    return rows
+
+
+def write_environment(folder: Path, environment: Mapping[str, str]) -> None:
+    """Write `environment` into `folder`; a later run of the same incident replaces it."""
+    properties = "".join(f"{_property(key)}={_property(value)}\n" for key, value in environment.items())
+    write_whole(folder / ENVIRONMENT_FILE, properties.encode("ascii"))
+
+
+def _property(text: str) -> str:
+    r"""Escape `text` for a Java properties file: one line, ASCII, no unintended separator.
+
+    >>> _property("a b=ü")
+    'a\\ b\\=\\u00fc'
+    """
+    special = str.maketrans({c: f"\\{c}" for c in "\\:=#! "} | {"\n": "\\n", "\r": "\\r", "\t": "\\t"})
+    escaped = text.translate(special)
+    units = escaped.encode("utf-16-be", "surrogatepass")
+    pairs = (units[i : i + 2] for i in range(0, len(units), 2))
+    return "".join(chr(n) if (n := int.from_bytes(p, "big")) < _ASCII else f"\\u{n:04x}" for p in pairs)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from reports.answers.outline import cautions, losses, outline
 from reports.terminal.document import Trouble
 from rollproof.backups.stray_mounts import stray_mounts
-from rollproof.engines.address import endpoint
 from rollproof.engines.engine import open_engine
+from rollproof.engines.host import endpoint
 from rollproof.errors import Problem, UsageProblem
 from rollproof.git.repository import head
 from rollproof.incident.severity import Assessment, Severity, Standing

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from reports.text.page import html
-from reports.verdict.summary import shown_folder
+from reports.verdict.verdict import shown_folder
 from rollproof.errors import for_a_terminal, shortened
 from rollproof.fleet.side_by_side import Outcome
 from rollproof.record_names import REPORT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from rollproof.errors import listed
-from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.journal import Step, StepId
 from rollproof.incident.rollback_request import Kind
 from rollproof.losses.changes import Written
 from rollproof.planning.plan import Plan, PlannedStep

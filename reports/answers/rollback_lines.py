@@ -14,9 +14,11 @@ from rollproof.planning.status import Ran, Status, StepState
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
 from rollproof.sealing.seal import SealState
-from rollproof.system.clock import age
+from rollproof.system.clock import age, t_plus
 from rollproof.system.command import Command
 from rollproof.system.process import Life
+from rollproof.team.contact_flow import Flow
+from rollproof.team.contact_record import ContactRecord
 from rollproof.verdict import Verdict, blind_at
 
 
@@ -156,3 +158,17 @@ def _logs(found: Status, advice: Advice) -> Command:
         return advice.logs(target.application.services)
     stores = [s for name in request.names if name in target.stores for s in target.stores[name].services]
     return advice.logs(stores or request.names)
+
+
+def contact_lines(flow: Flow, record: ContactRecord) -> Iterator[str]:
+    """Yield the state of the flow: its steps, the last attempt of each alert by each channel, what is due."""
+    yield f"{t_plus(flow.elapsed)}: {record.severity}"
+    for step in flow.steps:
+        when = f"by {t_plus(step.limit)}" if step.at is None else f"at {t_plus(step.at)}"
+        late = "" if step.at is None or step.at <= step.limit else f", {step.at - step.limit:.0f} s late"
+        yield f"{step.name}: {step.state} {when}{late}{f' ({step.text})' if step.text else ''}"
+    for one in {(one.alert, one.channel): one for one in record.attempts}.values():
+        how = "delivered" if one.delivered else f"NOT DELIVERED: {one.reason}"
+        yield f"{one.alert}, channel {one.channel}: {how}"
+    for due in flow.due:
+        yield f"to be done now: {due.alert}, {due.because}"

@@ -12,10 +12,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from reports.allure.categories import CATEGORIES
-from reports.allure.metadata import report_name
+from reports.allure.results import CATEGORIES, report_name
 from reports.pictures.album import TIMELINE
-from reports.postmortem.story import FATES, Story
+from reports.postmortem.postmortem import FATES, Story
 from reports.text.page import html
 from reports.tools.node import NoReport, find_allure, run
 from rollproof.home import typed

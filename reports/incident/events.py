@@ -14,12 +14,11 @@ from itertools import groupby
 from typing import Any
 
 from reports.incident.record import OTHER_SHAPE, IncidentRecord, RecordedRun
-from reports.text.stages import TITLES
+from reports.text.page import TITLES
 from rollproof.errors import shortened
 from rollproof.incident import response_record as response
 from rollproof.incident.downtime import incident_began, rollbacks_began
-from rollproof.incident.journal import JournalEvent
-from rollproof.incident.journal_steps import RecordedStep, Step, first_line, steps_in
+from rollproof.incident.journal import JournalEvent, RecordedStep, Step, first_line, steps_in
 from rollproof.incident.ledger import Planned, RunFacts
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN

@@ -26,8 +26,7 @@ from rollproof.incident.incident import (
 from rollproof.incident.journal import read_journal
 from rollproof.incident.ledger import Planned, Result, Run, RunFacts, runs
 from rollproof.incident.limits import bands_of, windows_of
-from rollproof.incident.reopening import REOPENED, reopening_journal
-from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.incident.rollbacks import REOPENED, ROLLBACK_BEGAN, reopening_journal
 from rollproof.incident.samples import MOST_READ, Sample, sample_of
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
 from rollproof.profile.bands import Bands

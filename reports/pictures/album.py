@@ -29,8 +29,7 @@ def draw_timeline(folder: Path, timeline: Timeline, redactor: Redactor) -> Itera
     if find_spec("matplotlib") is None:
         yield f"the timeline was not drawn: the package matplotlib is missing; {install_hint()}"
         return
-    from reports.pictures.style import settings  # noqa: PLC0415 - see above
-    from reports.pictures.timeline import draw  # noqa: PLC0415
+    from reports.pictures.timeline import draw, settings  # noqa: PLC0415 - see above
 
     try:
         with settings():

@@ -12,7 +12,7 @@ import pytest
 import rollproof.engines.compose  # noqa: F401
 from fixtures.gating.verification import VERIFICATION
 from reports.run.record import UNRENDERED_IF_GREEN
-from reports.text.stages import title_of
+from reports.text.page import title_of
 from rollproof.fleet.side_by_side import RunEnd
 from rollproof.incident.tally import tally
 

@@ -7,7 +7,7 @@ printed.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
@@ -16,30 +16,116 @@ import pytest
 
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.target import recorded_facts
-from reports.allure.metadata import environment_of_run, write_environment
 from reports.allure.missing import write_missing_results
-from reports.html.html import render
-from reports.incident.record import IncidentRecord, read_incident_record
-from reports.postmortem.story import Cause, story_of
-from reports.run.causes import cause_lines, causes_of
-from reports.run.completion import complete
+from reports.allure.results import environment_of_run, write_environment
+from reports.html.html import front_page, render
+from reports.incident.record import OTHER_SHAPE, IncidentRecord, read_incident_record
+from reports.pictures.album import draw_timeline, remove_timeline
+from reports.postmortem.postmortem import Cause, Story, story_of, write_post_mortem
 from reports.run.junit import complete_junit
-from reports.text.page import MARKS
-from reports.text.redactor import redactor_of
+from reports.text.page import MARKS, in_markdown, redactor_of
 from reports.tools.node import installed_allure
-from reports.verdict.limits import known_limits
-from reports.verdict.summary import lines, report_command
-from reports.verdict.verdict import write_verdict
+from reports.verdict.verdict import STYLES, gate_page, known_limits, lines, report_command, write_verdict
 from rollproof.baseline.facts import Facts
-from rollproof.errors import ExitCode, Problem
+from rollproof.errors import ExitCode, Problem, shortened
 from rollproof.home import typed
 from rollproof.incident.incident import IncidentKind, report_paths
+from rollproof.incident.ledger import Run, runs
 from rollproof.incident.tally import tally
+from rollproof.profile.profile import Target
 from rollproof.reading import read_regular
 from rollproof.record_names import GATE_PAGE, REPORT, RESULTS
+from rollproof.redaction.redactor import Redactor
 from rollproof.sealing.seal import promised
 from rollproof.system.files import remove_file, write_page
 from rollproof.verdict import RunVerdict, Verdict
+
+_MOST = 5  # causes: the verdict must stay on the screen
+_LONGEST_REASON, _LONGEST_HINT = 160, 320
+
+
+def causes_of(story: Story, run: Run) -> tuple[Cause, ...]:
+    """Return the causes of `story` with the checks alone that `run` planned."""
+    checks = {check for planned in run.plan().values() for check in planned.checks}
+    found = (
+        replace(cause, failures=tuple(one for one in cause.failures if one.id in checks))
+        for cause in story.causes
+    )
+    return tuple(cause for cause in found if cause.failures)
+
+
+def cause_lines(causes: Sequence[Cause]) -> Iterator[tuple[str, str, str]]:
+    """Yield the first causes in the form of `reports.verdict.verdict.lines`, and the number of the others."""
+    for cause in causes[:_MOST]:
+        first, count = cause.failures[0], len(cause.failures)
+        name = first.id.partition("::")[2] or first.words
+        head = name if count == 1 else f"{count} checks, the first {name}"
+        yield f"{cause.verdict.upper():<6}", f"  {head}", STYLES[cause.verdict]
+        reasons = dict.fromkeys(" ".join(one.reason.split()) for one in cause.failures)
+        yield "", f"  {shortened('; '.join(reasons), _LONGEST_REASON)}", ""
+        if first.hint:
+            yield "", f"  HINT: {shortened(' '.join(first.hint.split()), _LONGEST_HINT)}", ""
+    if others := causes[_MOST:]:
+        checks = sum(len(cause.failures) for cause in others)
+        yield "", f"  and {len(others)} more causes of {checks} checks: all are in the record", ""
+
+
+def complete(
+    story: Story,
+    redactor: Redactor,
+    say: Callable[[str], None],
+    render: Callable[[str], object],
+    *,
+    drawn: bool,
+    target: Target | None = None,
+) -> list[Problem]:
+    """Write the pages of a record, and render the report: `render` gets the HTML of its first screen.
+
+    A change has the gate's page, an incident its pictures and its post-mortem. Post-mortem and report are
+    made even if the one before failed. Return the reasons for a missing one. `say` shows the pictures that
+    cannot be drawn. With `drawn` false, earlier pictures are removed.
+    """
+    problems: list[Problem] = []
+    record = story.record
+    if record.incident.kind is IncidentKind.CHANGE:
+        _write_gate(story, target, redactor)
+    else:
+        _draw(story, redactor, say, drawn=drawn)
+        try:
+            write_post_mortem(record.incident.folder, story, redactor.text)
+        except Problem as problem:
+            # The verdict is written already, and stays valid.
+            problems.append(problem)
+    try:
+        render(front_page(story, redactor.text))
+    except Problem as problem:
+        problems.append(problem)
+    return problems
+
+
+def _draw(story: Story, redactor: Redactor, say: Callable[[str], None], *, drawn: bool) -> None:
+    folder = story.record.incident.folder
+    if drawn:
+        for wrong in draw_timeline(folder, story.timeline, redactor):
+            say(wrong)
+    elif remove_timeline(folder):
+        say(f"  to draw the timeline again: {report_command(folder)}")
+
+
+def _write_gate(story: Story, target: Target | None, redactor: Redactor) -> None:
+    """Write the gate's page, if a run has begun; one that promotes nothing if its record cannot be read."""
+    folder = story.record.incident.folder
+    known = runs(folder)
+    if not known:
+        return
+    try:
+        waivers = target.premigration.waivers if target is not None else None
+        page = gate_page(story.verdict, known[-1], waivers, redactor.text)
+    except OTHER_SHAPE as error:
+        unread = f"The record of the run cannot be read: {in_markdown(redactor.text(str(error)))}"
+        page = f"# {MARKS[Verdict.FAILED]} Do not promote\n\n{unread}\n"
+    write_page(folder / GATE_PAGE, page)
+
 
 # What pytest shows unless somebody asks for something else.
 _TRACEBACKS, _SHORT_SUMMARY = "auto", "fE"

@@ -11,11 +11,9 @@ from pathlib import Path
 from reports.allure.missing import write_missing_results
 from reports.html.html import render
 from reports.incident.record import read_incident_record
-from reports.postmortem.story import story_of
-from reports.run.causes import cause_lines
-from reports.run.completion import complete
-from reports.verdict.summary import lines
-from reports.verdict.verdict import recounted, write_verdict
+from reports.postmortem.postmortem import story_of
+from reports.run.record import cause_lines, complete
+from reports.verdict.verdict import lines, recounted, write_verdict
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.home import incidents as default_incidents
 from rollproof.incident.incident import named_incident, report_paths

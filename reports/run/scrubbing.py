@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from fixtures.gating.verification import VERIFICATION
-from reports.text.redactor import REDACTOR, redactor_of
+from reports.text.page import REDACTOR, redactor_of
 from rollproof.redaction.redactor import SHORTEST, Redactor
 from rollproof.system.files import encodable
 

@@ -6,11 +6,54 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from markupsafe import Markup
 
-from reports.text.stages import TITLES, title_of
+from rollproof.redaction.redactor import Redactor
 from rollproof.system.clock import t_plus
 from rollproof.verdict import Verdict
+
+# Titles sort in the stages' order.
+TITLES = {
+    "step1": "Before 1: Backup",
+    "step2": "Before 2: Saved state",
+    "step3": "Before 3: Monitoring",
+    "step4": "Before 4: Team notified",
+    "step5": "Before 5: Staging test",
+    "phase1": "Phase 1: Infrastructure",
+    "phase2": "Phase 2: Connectivity",
+    "phase3": "Phase 3: Functionality",
+    "phase4": "Phase 4: Data integrity",
+}
+# Without a backup, a running service or the data, a rollback has nothing to return to.
+_BLOCKERS = frozenset({"step1", "phase1", "phase4"})
+
+
+def severity_of(stage: str) -> str:
+    """Return the default severity, in Allure's words, for checks of `stage`."""
+    return "blocker" if stage in _BLOCKERS else "critical"
+
+
+def title_of(check: str) -> str:
+    """Return a check's name, or node id, in words.
+
+    >>> title_of("checks/a.py::test_backup_is_recent[redis]")
+    'backup is recent: redis'
+    """
+    name, _, case = check.partition("[")
+    words = name.rsplit("::", maxsplit=1)[-1].removeprefix("test_").replace("_", " ")
+    return f"{words}: {case.removesuffix(']')}" if case else words
+
+
+def heading_of(check: str) -> str:
+    """Return a check's title with a capital letter.
+
+    >>> heading_of("checks/a.py::test_backup_is_recent[redis]")
+    'Backup is recent: redis'
+    """
+    words = title_of(check)
+    return words[:1].upper() + words[1:]
+
 
 MARKS = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.BROKEN: "⚠️", Verdict.BLOCKED: "⏸️"}
 _NONE = "\N{EM DASH}"
@@ -72,3 +115,31 @@ def in_markdown(text: str) -> str:
 def escaped(text: str) -> str:
     """Escape the characters of `text` that Markdown interprets."""
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~" else c for c in text)
+
+
+EVIDENCE_BYTES = 64_000
+"""The most bytes of one attachment."""
+TRACE_CHARACTERS = 16_000
+
+
+def cut_evidence(body: bytes, *, text: bool) -> bytes:
+    """Return `body`; of a longer text its first part, and of other longer bytes a note."""
+    if len(body) <= EVIDENCE_BYTES:
+        return body
+    if not text:
+        return f"left out: {len(body)} bytes, and {EVIDENCE_BYTES} are kept of an attachment".encode()
+    start = body[:EVIDENCE_BYTES].decode(errors="ignore").encode()
+    return start + f"\n[cut: the first {len(start)} of {len(body)} bytes]\n".encode()
+
+
+def cut_to(text: str, most: int) -> str:
+    """Return `text`, or its first `most` characters and a note of its length."""
+    return text if len(text) <= most else f"{text[:most]}… [the first {most} of {len(text)} characters]"
+
+
+REDACTOR = pytest.StashKey[Redactor]()
+
+
+def redactor_of(config: pytest.Config) -> Redactor:
+    """Return the run's redactor, which knows the profile's secrets once the session has started."""
+    return config.stash[REDACTOR]

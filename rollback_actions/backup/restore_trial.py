@@ -13,7 +13,7 @@ from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import require_engine
 from rollproof.engines.engine import ContainerEngine, open_engine
 from rollproof.errors import Mismatch, Problem, Unverifiable
-from rollproof.incident.trials import Trial, TrialOfStore, of_problem
+from rollproof.incident.rehearsals import Trial, TrialOfStore, of_problem
 from rollproof.judgement.finding import Aspect, Finding
 from rollproof.observation.differences import findings_on
 from rollproof.observation.store import Reading

@@ -16,13 +16,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
-from rollproof.backups.index import FOLDER
-from rollproof.backups.sets import MANIFEST, BackupSet, SetManifest, read_backup, stamp_of
+from rollback_actions.containers.compose import ComposeControl
+from rollproof.backups.images import FILE, KIND, image_folder, is_kept, kept_image, only_kept
+from rollproof.backups.sets import FOLDER, MANIFEST, BackupSet, SetManifest, read_backup, stamp_of
 from rollproof.errors import ActionFailed, reason_of
-from rollproof.incident.journal_steps import Step, Steps
+from rollproof.incident.journal import Step, Steps
 from rollproof.stores.keeper import Keep
 from rollproof.stores.package import MANIFEST as PACKAGE
-from rollproof.stores.package import Kept
+from rollproof.stores.package import Kept, write_package
 from rollproof.system.clock import Moment
 from rollproof.system.files import (
     make_folders,
@@ -174,3 +175,55 @@ def _index(folder: Path, steps: Steps, index: Mapping[str, Index]) -> None:
 def new_backup_folder(backups: Path, target: str) -> Path:
     """Return the path of a new backup set; names sort by age."""
     return backups / f"{stamp_of(datetime.now(UTC))}-{target}"
+
+
+# An image has up to some gigabytes, which a slow disk writes and reads again.
+SAVE_SECONDS = 900.0
+LOAD_SECONDS = 900.0
+
+
+def keep_images(backups: Path, images: Mapping[str, str], control: ComposeControl, steps: Steps) -> None:
+    """Keep each of the image ids `images`, by service, of which `backups` holds no copy yet.
+
+    Raises:
+        Problem: one could not be saved or written. What was begun of it is removed.
+    """
+    wanted = sorted(set(images.values()))
+    with steps(Step.KEEP_IMAGES) as step, backup_written(backups):
+        missing = [image for image in wanted if not is_kept(backups, image)]
+        sizes = [_keep(image_folder(backups, image), image, control) for image in missing]
+        step.result = f"{len(wanted)} images, {len(missing)} of them new, {sum(sizes) / 1e6:.1f} MB"
+
+
+def _keep(folder: Path, image: str, control: ComposeControl) -> int:
+    """Write the package of an image; return its bytes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with made_whole(folder) as temporary:
+        control.save_image(image, temporary / FILE, deadline=SAVE_SECONDS)
+        kept = write_package(
+            temporary,
+            kind=KIND,
+            method="docker image save",
+            means=None,
+            records={},
+            details={"image": image},
+        )
+    return kept.size
+
+
+def bring_images(
+    backups: Path, images: Mapping[str, str], control: ComposeControl, *, deadline: float
+) -> str:
+    """See that the engine has the image ids `images`, by service; load those that only `backups` holds.
+
+    Returns what was loaded, in words, "" if nothing was. `deadline` is for the look; each load may take
+    `LOAD_SECONDS`.
+
+    Raises:
+        Problem: one is in neither place, its copy is damaged, or the engine did not take it.
+    """
+    kept = only_kept(backups, images, control, deadline)
+    for image in kept:
+        control.load_image(kept_image(backups, image), deadline=LOAD_SECONDS)
+    control.require_images({s: image for s, image in images.items() if image in kept}, deadline=deadline)
+    return f"{len(kept)} images were gone, and loaded from the backup" if kept else ""

@@ -7,17 +7,15 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 
-from rollback_actions.backup.images import keep_images
-from rollback_actions.backup.taking import Meanwhile, new_backup_folder, take_backup
+from rollback_actions.backup.taking import Meanwhile, keep_images, new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.outside import Outside
-from rollproof.backups.index import FOLDER, new_index, write_index
 from rollproof.backups.moved_names import read_names, references_of
-from rollproof.backups.sets import BackupSet
+from rollproof.backups.sets import FOLDER, BackupSet, new_index, write_index
 from rollproof.backups.stray_mounts import require_held
 from rollproof.engines.engine import ContainerEngine, images_of
 from rollproof.errors import Problem
-from rollproof.incident.journal_steps import Step, Steps
+from rollproof.incident.journal import Step, Steps
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.profile.store_descriptor import Means

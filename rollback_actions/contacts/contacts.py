@@ -6,30 +6,37 @@ a moment, so that somebody can acknowledge while a channel hangs. One process at
 
 from __future__ import annotations
 
+import logging
+import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
-from rollback_actions.contacts.delivery import deliver, record
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import sealed_journal
-from rollproof.errors import ActionFailed, UsageProblem, did_you_mean, listed
+from rollback_actions.session.session import Journal, sealed_journal
+from rollproof.baseline.known_good import current_baseline
+from rollproof.errors import ActionFailed, Problem, UsageProblem, did_you_mean, listed
+from rollproof.git.repository import git
 from rollproof.home import typed
-from rollproof.incident.incident import Incident
+from rollproof.incident.incident import Incident, find_or_create_change
 from rollproof.incident.journal import DETECTED
+from rollproof.profile.channels import names_of, sender_of
 from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, ROLLBACK, UNFINISHED
 from rollproof.system.clock import Moment, t_plus
 from rollproof.system.file_lock import file_lock
 from rollproof.system.holder import author
+from rollproof.system.side_by_side import Question, wait_for
+from rollproof.team.change import ACKNOWLEDGED, NOTIFIED, change_journal_path, read_change
+from rollproof.team.change_document import ChangeDocument, read_document
 from rollproof.team.contact_flow import Due, Flow, contact_channels, flow_of
 from rollproof.team.contact_message import answer_command, message
 from rollproof.team.contact_record import (
-    ACKNOWLEDGED,
     ALERTED,
     ASSESSED,
     CLOSED,
@@ -38,6 +45,82 @@ from rollproof.team.contact_record import (
     ContactRecord,
     read_contacts,
 )
+
+_REFUSED = "Apprise did not deliver it; it says why: apprise -vv --body=test URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The result of the message to one channel; `reason` is empty if it was delivered."""
+
+    delivered: bool
+    reason: str
+    seconds: float
+
+    def __str__(self) -> str:
+        how = "delivered" if self.delivered else f"NOT DELIVERED: {self.reason}"
+        return f"{how} ({self.seconds:.1f} s)"
+
+
+def deliver(channels: Mapping[str, SecretStr], title: str, body: str, seconds: float) -> dict[str, Delivery]:
+    """Send a message to every channel, given by its name and URL; return the results by its name.
+
+    A channel that takes longer than `seconds` counts as not delivered, and its thread is left alone.
+    """
+    # Before the clock starts: a library with a plugin for each kind of channel takes a while to load.
+    senders = {
+        name: Question(name, partial(_sent, sender_of(url), title, body, seconds))
+        for name, url in channels.items()
+    }
+    for sender in senders.values():
+        sender.start()
+    wait_for(senders.values(), seconds)
+    late = Delivery(delivered=False, reason=f"no answer within {seconds:g} s", seconds=seconds)
+    return {name: late if sender.waiting else sender.answer() for name, sender in senders.items()}
+
+
+def record(
+    journal: Journal,
+    event: str,
+    done: Mapping[str, Delivery],
+    message: str,
+    **details: str | float | None,
+) -> None:
+    """Write what came of `message` in each channel."""
+    for channel, delivery in done.items():
+        journal.write(
+            event,
+            channel=channel,
+            delivered=delivery.delivered,
+            reason=delivery.reason,
+            seconds=round(delivery.seconds, 3),
+            message=message,
+            **details,
+        )
+
+
+def _sent(channel: Any, title: str, body: str, seconds: float) -> Delivery:  # noqa: ANN401 - the library has no type for it
+    """Send to one channel; return the result."""
+    started = time.monotonic()
+    delivered, reason = False, _REFUSED
+    try:
+        if channel is None:
+            reason = "a URL that Apprise does not understand"
+        else:
+            channel.socket_connect_timeout = channel.socket_read_timeout = seconds
+            delivered = bool(channel.notify(title=title, body=body))
+    except BaseException as error:  # noqa: BLE001 - whatever a channel's plugin raises, it has not delivered
+        # What it says may quote the URL, of which a part may be a token.
+        reason = f"{type(error).__name__}: {_REFUSED}"
+    return Delivery(delivered, "" if delivered else reason, time.monotonic() - started)
+
+
+# Nobody gets its log lines: they may name secrets, and those for debugging are whole requests.
+_LOGGER = logging.getLogger("apprise")
+_LOGGER.addHandler(logging.NullHandler())
+_LOGGER.setLevel(logging.WARNING)
+_LOGGER.propagate = False
+
 
 # Additions to the record by others are seen within the first time, signals within the second.
 _POLL_SECONDS, _SLICE_SECONDS = 1.0, 0.2
@@ -233,3 +316,90 @@ def require_name(name: str, names: Sequence[str], *, what: str, keys: str, hint:
             source=f"--as, against {keys} in the profile",
             hint=did_you_mean(name, names, hint),
         )
+
+
+# A process that notifies the team keeps the journal locked while the channels answer.
+_LONGER_SECONDS = 10.0
+
+
+def notify(
+    target: Target, profile: Path, migration: str, when: str | None, say: Callable[[str], None]
+) -> dict[str, Delivery]:
+    """Notify every channel of the migration to commit `migration`, a full id, and record the deliveries."""
+    team = target.premigration.team
+    require_channels(team.channels, "the team", "premigration.team.channels")
+    document = read_document(target)
+    redact = target.redactor().text
+    title = f"Migration of {target.name} to {migration[:12]} is planned"
+    body = redact(_message(target, profile, migration, document, when))
+    channels = dict(zip(names_of(team.channels), team.channels, strict=True))
+    with _change_journal(target, migration, say) as journal:
+        deliveries = deliver(channels, redact(title), body, team.delivery_seconds)
+        details = {"target": target.name, "migration": migration, "document": document.digest}
+        record(journal, NOTIFIED, deliveries, body, **details, **author())
+    return deliveries
+
+
+def acknowledge(
+    target: Target, migration: str, name: str, source: str | None, say: Callable[[str], None]
+) -> None:
+    """Record that `name` knows of the migration to commit `migration` and will be there.
+
+    `source` is how `name` said so, such as "a call"; None if by this command.
+    """
+    on_call = target.premigration.team.on_call
+    what, keys = "engineer who acknowledges", "premigration.team.on_call"
+    require_name(name, on_call, what=what, keys=keys, hint="name somebody who is on call")
+    with _change_journal(target, migration, say) as journal:
+        notification = read_change(target, migration).latest
+        if notification is None:
+            raise UsageProblem(
+                what=f"notification of the migration to {migration[:12]}",
+                expected="one that was delivered",
+                observed="none",
+                source=str(journal.path),
+                hint=f"notify the team first: {typed(f'notify {migration[:12]}')}",
+            )
+        journal.write(
+            ACKNOWLEDGED,
+            target=target.name,
+            migration=migration,
+            name=name,
+            source=source,
+            document=notification.document,
+            **author(),
+        )
+
+
+def _change_journal(
+    target: Target, migration: str, say: Callable[[str], None]
+) -> AbstractContextManager[Journal]:
+    """Open the journal of the change."""
+    find_or_create_change(target.folders.incidents, target.name, migration)
+    wait = target.premigration.team.delivery_seconds + _LONGER_SECONDS
+    return sealed_journal(target, change_journal_path(target, migration), "change", say, wait)
+
+
+def _message(
+    target: Target, profile: Path, migration: str, document: ChangeDocument, when: str | None
+) -> str:
+    """Return the text of the notice to the team."""
+    subject = git(target.application.repository, "log", "-1", "--format=%s", migration)
+    try:
+        baseline = current_baseline(target)
+        known_good = f"{baseline.facts.commit} (baseline {baseline.id})"
+    except Problem as problem:
+        known_good = f"none yet: {problem.summary}"
+    command = typed(shlex.join(["acknowledge", migration[:12], "--target", str(profile)]))
+    return "\n".join(
+        [
+            f"Target: {target.name}",
+            f"Migration: {migration} {subject}",
+            f"Known good, to roll back to: {known_good}",
+            f"When: {when or 'as soon as the gate passes'}",
+            f"Sent: {Moment.now().wall}",
+            f"Change document: {document.path} (SHA-256 {document.digest})",
+            f"On call: {listed(target.premigration.team.on_call) or 'whoever acknowledges'}",
+            f"Acknowledge: {command} --as NAME",
+        ]
+    )

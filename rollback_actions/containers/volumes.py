@@ -20,7 +20,7 @@ from typing import Any
 
 from rollproof.engines.compose import NO_PROJECT
 from rollproof.engines.engine import Container, Mount
-from rollproof.engines.questions import asking
+from rollproof.engines.insides import asking
 from rollproof.errors import ActionFailed
 from rollproof.reading import open_regular
 from rollproof.system.command import Deadline, run_command

@@ -16,13 +16,12 @@ from rollback_actions.session.session import Recorder
 from rollproof.doctor.capture import capture
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed
-from rollproof.git.repository import head, resolve_commit
-from rollproof.git.saved_commit import save_commit
+from rollproof.git.repository import head, resolve_commit, save_commit
 from rollproof.home import typed
 from rollproof.incident.incident import Incident
-from rollproof.incident.journal_steps import Step
-from rollproof.incident.kept_samples import samples_kept
+from rollproof.incident.journal import Step
 from rollproof.incident.rehearsals import BEGAN, ENDED
+from rollproof.incident.samples import samples_kept
 from rollproof.incident.tally import tally
 from rollproof.migrations.effects import Effects, effects_of
 from rollproof.migrations.migrated_baseline import baseline_of_migrated

@@ -13,13 +13,14 @@ from rollproof.errors import UsageProblem
 from rollproof.git.repository import contains, git, resolve_commit
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, incident_of, load_incident
-from rollproof.incident.reopening import (
+from rollproof.incident.rollbacks import (
     REOPENED,
     Reopening,
+    RolledBack,
     read_reopenings,
     reopening_journal,
+    rollback_in,
 )
-from rollproof.incident.rollbacks import RolledBack, rollback_in
 from rollproof.profile.profile import Target
 from rollproof.record_names import UNFINISHED
 from rollproof.system.holder import author

@@ -21,13 +21,12 @@ from reports.answers.decision import assessment_lines, decision_lines, decision_
 from rollback_actions import check_run
 from rollback_actions.contacts.contacts import alert_due
 from rollback_actions.rollback.rollback_run import begin, let_in, resume
-from rollback_actions.session.journal import Detail, Journal
+from rollback_actions.session.session import Detail, Journal
 from rollproof.application.maintenance import kept_out
 from rollproof.errors import ExitCode, Mismatch, Problem, UsageProblem, code_of
 from rollproof.incident.downtime import record_downtime
 from rollproof.incident.incident import Incident, find_or_create_incident, incident_of, load_incident
 from rollproof.incident.journal import verify_journal
-from rollproof.incident.kept_samples import samples_kept
 from rollproof.incident.response_record import (
     AGREED,
     ALLOWED,
@@ -41,6 +40,7 @@ from rollproof.incident.response_record import (
     VERIFYING,
     Ending,
 )
+from rollproof.incident.samples import samples_kept
 from rollproof.incident.severity import Assessment, Severity, Standing
 from rollproof.incident.tally import tally
 from rollproof.monitoring.assessment import Assessed, assess_target, decision_by

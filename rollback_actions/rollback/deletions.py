@@ -14,10 +14,10 @@ from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.control import open_control
 from rollback_actions.outside import Outside
 from rollback_actions.rollback.replay import incident_of, writing
-from rollproof.backups.index import every_field
+from rollproof.backups.sets import every_field
 from rollproof.engines.engine import ContainerEngine, open_engine
 from rollproof.errors import Meaning, Problem
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step
 from rollproof.losses.lost_window import Pair, read_revived
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import Pace, Selection

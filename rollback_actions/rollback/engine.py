@@ -11,21 +11,19 @@ from operator import attrgetter
 from pathlib import Path
 
 from reports.terminal.progress import ProgressStep
-from rollback_actions.backup.images import bring_images
-from rollback_actions.backup.taking import backup_written, take_backup
+from rollback_actions.backup.taking import backup_written, bring_images, take_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.outside import Outside
 from rollback_actions.rollback.checkout import check_out
-from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
-from rollback_actions.rollback.maintenance import MaintenanceMode, serve_again
+from rollback_actions.rollback.maintenance import MaintenanceMode, serve_again, watch_of
 from rollback_actions.session.session import Recorder
 from rollproof.baseline.configuration import configuration_key_of, setting_differences
 from rollproof.engines.engine import ContainerEngine, images_of
 from rollproof.errors import ActionFailed, Problem, Unverifiable
 from rollproof.git.repository import head
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, is_commit_id
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step
 from rollproof.incident.rollback_request import Kind
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.planning.configuration import configuration_at

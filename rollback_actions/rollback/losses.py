@@ -10,11 +10,10 @@ from pathlib import Path
 
 from rollback_actions.outside import Outside
 from rollback_actions.session.session import Recorder
-from rollproof.backups.index import read_index
-from rollproof.backups.sets import BackupSet
+from rollproof.backups.sets import BackupSet, read_index
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Problem, reason_of
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step
 from rollproof.losses.accounting import Account, account_store
 from rollproof.losses.lost_window import (
     LostWindow,

@@ -14,14 +14,13 @@ from reports.terminal.progress import ProgressStep
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.control import open_control
 from rollback_actions.outside import Outside
-from rollback_actions.session.lock import open_lock
-from rollback_actions.session.session import open_session, require_own_engine
-from rollproof.backups.index import every_field
+from rollback_actions.session.session import open_lock, open_session, require_own_engine
+from rollproof.backups.sets import every_field
 from rollproof.engines.engine import ContainerEngine, open_engine
 from rollproof.errors import Meaning, Problem, Unverifiable, UsageProblem, listed
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, load_incident
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step
 from rollproof.losses.lost_window import ExportedFile, Pair, find_exported
 from rollproof.planning.unfinished import unfinished_of
 from rollproof.profile.profile import Target, load_target

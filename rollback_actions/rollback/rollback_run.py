@@ -14,17 +14,16 @@ from rollback_actions.containers.control import open_control
 from rollback_actions.outside import Outside
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode
-from rollback_actions.session.lock import open_lock
-from rollback_actions.session.session import open_session, require_own_engine
+from rollback_actions.session.session import open_lock, open_session, require_own_engine
 from rollproof.application.maintenance import kept_out
 from rollproof.backups.sets import NEWEST
 from rollproof.engines.engine import open_engine
 from rollproof.errors import ExitCode, Problem, Unverifiable, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, RollbackRecord
-from rollproof.incident.journal_steps import Step
-from rollproof.incident.kept_samples import samples_kept
+from rollproof.incident.journal import Step
 from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.samples import samples_kept
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import foresee, not_judged
 from rollproof.planning.lock_state import lock_state

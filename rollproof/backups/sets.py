@@ -4,22 +4,112 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from rollproof.backups.index import read_index
+from rollproof.backups.images import kept_image
+from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Mismatch, Problem, Unverifiable, UsageProblem, listed, reason_of
 from rollproof.home import typed
+from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.reading import read_regular
+from rollproof.stores.keeper import add_part
 from rollproof.stores.package import MANIFEST as PACKAGE
 from rollproof.stores.package import Kept, Package, read_package
+from rollproof.stores.policy import in_proportion, pace_of, policy_of
+from rollproof.stores.registry import ReaderOpener, open_reader
+from rollproof.stores.snapshot import PART, Snapshot, read_parts
 from rollproof.system.clock import Moment
 from rollproof.system.files import sha256_of
 from rollproof.system.record_files import Must, WrongRecord, read_sealed
+from rollproof.system.side_by_side import each
+
+FOLDER = "index"
+
+
+def every_field(profile: StoreProfile) -> StoreProfile:
+    """Return `profile` without exclusions: a restore overwrites excluded fields too."""
+    return profile.model_copy(update={"exclude": {}})
+
+
+def standing_collections(
+    name: str, profile: StoreProfile, engine: ContainerEngine, open_reader: ReaderOpener = open_reader
+) -> Sequence[str]:
+    """Return the store's collections, whatever their policy, leaving out those that were dropped.
+
+    None is read, so one that cannot be read does not hide its neighbours.
+    """
+    with open_reader(name, profile, engine) as reader:
+        return reader.standing()
+
+
+def write_index(
+    target: Target,
+    engine: ContainerEngine,
+    name: str,
+    folder: Path,
+    open_reader: ReaderOpener = open_reader,
+) -> int:
+    """Write the index of store `name` into `folder`; return its number of records.
+
+    Raises:
+        Problem: the store does not answer, or holds a collection that its reader cannot read.
+    """
+    profile = every_field(target.stores[name])
+
+    with new_index(folder, name) as index:
+
+        def indexed(collection: str) -> int:
+            # Each collection has its own reader: readers share no connection.
+            with open_reader(name, profile, engine) as content:
+                division, count = content.divide(collection, PART), 0
+                every, pace = range(len(division)), pace_of(profile)
+                for part, found in read_parts(content, collection, division, every, pace):
+                    count += add_part(index, collection, part, division[part], found)
+                return count
+
+        with open_reader(name, profile, engine) as reader:
+            names = reader.collections()
+        return sum(each(indexed, names, workers=profile.load.connections, name="index").values())
+
+
+def new_index(folder: Path, name: str) -> Snapshot:
+    """Make the file of the index of store `name` in `folder`."""
+    return Snapshot(folder / _file(name), new=True)
+
+
+def read_index(folder: Path, name: str, hashes: Mapping[str, str]) -> Snapshot:
+    """Return the index of store `name` in the backup set `folder`; `hashes` has the SHA-256 of its file.
+
+    Raises:
+        ActionFailed: it is missing, or changed since it was written.
+    """
+    path = folder / FOLDER / _file(name)
+    try:
+        if hashes.get(f"{FOLDER}/{path.name}") != sha256_of(path):
+            raise _refused(path, "another content")
+        return Snapshot(path)
+    except (OSError, Unverifiable) as error:
+        raise _refused(path, reason_of(error) if isinstance(error, OSError) else error.observed) from None
+
+
+def _file(store: str) -> str:
+    return f"{store}.db"
+
+
+def _refused(path: Path, observed: object) -> ActionFailed:
+    return ActionFailed(
+        what="index of a backup set",
+        expected="the file that the backup wrote",
+        observed=observed,
+        source=str(path),
+        hint="without it every record counts as written since the backup, and is exported before a restore",
+    )
+
 
 MANIFEST = "set.json"
 NEWEST = "*"
@@ -243,3 +333,84 @@ def _no_room(folders: Sequence[Path], needed: float) -> UsageProblem | None:
 def existing(folder: Path) -> Path:
     """Return `folder`, or the nearest one above it that is there."""
     return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+KeptStoreOf = Callable[[str], Package]
+"""Reads a store's backup, by name; raises `Mismatch` if it is incomplete."""
+
+
+def newest_backup(backups: Path, target: str) -> BackupSet:
+    """Return the backup set of `target` below the folder `backups` that finished last.
+
+    Its folder may have been renamed, as for `find_backup`, which passes a damaged set over: this does not.
+
+    Raises:
+        Mismatch: there is none, or the newest set is truncated, damaged, or another target's.
+        Unverifiable: the folder cannot be read.
+    """
+    found = sets_in(backups, target)
+    if not found:
+        raise wrong_backup(target, "a complete set", "none", backups)
+    _, folder, backup = found[-1]
+    if isinstance(backup, str):
+        raise wrong_backup(target, "a complete newest set", backup, folder)
+    return backup
+
+
+def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> Package:
+    """Return the backup of store `name`, after reading and comparing every byte, and those of its index.
+
+    Raises:
+        Mismatch: it is not whole.
+    """
+    try:
+        return whole_package(backup, name, profile)
+    except ActionFailed as problem:
+        raise wrong_backup(name, problem.expected, problem.observed, problem.source) from None
+
+
+def read_image(backups: Path, image: str) -> int:
+    """Return the bytes of the kept copy of the image with the id `image`, after reading and comparing them.
+
+    Raises:
+        Mismatch: it is missing or damaged.
+    """
+    try:
+        return kept_image(backups, image).stat().st_size
+    except ActionFailed as problem:
+        raise wrong_backup(f"image {image}", problem.expected, problem.observed, problem.source) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Proportion:
+    """One row per live collection, the rows that are out of proportion, and the totals in words."""
+
+    rows: tuple[str, ...]
+    wrong: tuple[str, ...]
+    said: str
+
+
+def proportion_of(
+    kept: Package,
+    live: Mapping[str, int],
+    recorded: Mapping[str, int],
+    profile: StoreProfile,
+    percent: float,
+) -> Proportion:
+    """Compare a backup with the records that are there now, which may differ by `percent`.
+
+    `recorded` are those of the baseline: a collection may have grown or shrunk since as its policy allows.
+    """
+    rows = {name: f"{name}: {kept.records.get(name, 'none')} of {count}" for name, count in live.items()}
+    wrong = [
+        rows[name]
+        for name, count in live.items()
+        if not in_proportion(
+            kept.records.get(name), count, percent, policy_of(profile, name), recorded.get(name)
+        )
+    ]
+    if any(kept.records.values()) and not kept.size:
+        wrong.append(f"{sum(kept.records.values())} records in 0 bytes")
+    held = sum(kept.records.get(name, 0) for name in live)
+    said = f"{held:,} of {sum(live.values()):,} records in {len(live)} collections"
+    return Proportion(tuple(rows.values()), tuple(wrong), said)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rollproof.baseline.sampling import Coverage
+from rollproof.baseline.recording import Coverage
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Policy
 from rollproof.stores.contract import ByUsers, RecordHash, nobody

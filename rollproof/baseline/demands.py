@@ -7,16 +7,18 @@ but nothing is verified either. What it asks for in addition is asked of the tar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rollproof.baseline.configuration import shown_json
-from rollproof.baseline.facts import Facts
-from rollproof.errors import Unverifiable, listed
+from rollproof.baseline.facts import Facts, RecordedContent
+from rollproof.collection import Json
+from rollproof.errors import ActionFailed, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
+from rollproof.stores.reader import Reader
 
 _LONGEST = 160
 # How a store is reached and backed up, not what is read there.
@@ -131,3 +133,50 @@ def require_demands(changed: Iterable[ChangedDemand], store: str) -> None:
             source="the profile, against the baseline",
             hint=capture_hint(),
         )
+
+
+Schemas = Callable[[], Mapping[str, Json]]
+"""Returns the schemas as the account sees them."""
+
+
+GRANTS_HINT = "grant the reader what it lacks, as the statements that init writes do"
+"""The hint for a reader that does not see all."""
+
+
+def require_whole_sight(content: Reader, schemas: Schemas) -> tuple[str, ...]:
+    """Return the kinds of objects that the store could hide from this account, when it sees them all.
+
+    Raises:
+        ActionFailed: it does not see them all. `Unverifiable`: the store does not answer.
+    """
+    sight = content.sight(schemas())
+    if lacking := [f"{what}, lacking {right}" for what, right in sight.items() if right]:
+        raise ActionFailed(
+            what=f"sight of the reader of {content.name}",
+            expected="every object of the store: a baseline must not miss one",
+            observed=f"hidden from it: {listed(lacking, between='; ')}",
+            source=content.name,
+            hint=GRANTS_HINT,
+        )
+    return tuple(sight)
+
+
+def lost_sight(content: Reader, schemas: Schemas, recorded: RecordedContent) -> list[str]:
+    """Return in words what the account cannot see: for lack of a right, or though it could at the capture."""
+    sight = content.sight(schemas())
+    return [
+        *(f"{what}, lacking {right}" for what, right in sight.items() if right),
+        *(f"{what}, which it saw at the capture" for what in recorded.sight if what not in sight),
+    ]
+
+
+def uncovered(target: Target, recorded: Facts) -> Iterator[tuple[str, str]]:
+    """Yield the name of each such check, and why nothing would be compared."""
+    if not target.engine.files or target.engine.of_kind.runs_tasks:
+        why = "no compose files, or a swarm, whose registry says at a deployment which image a tag means"
+        yield "test_next_start_is_as_it_runs", why
+    if not recorded.page:
+        yield "test_first_page_is_the_recorded_one", "it changed by itself at the capture, or there was none"
+    if not recorded.canary.turns and {"conversations", "turns"} <= target.application.verifiable:
+        why = "the canary had none at the capture that could be opened: keep one, and capture again"
+        yield "test_old_conversations_open", why

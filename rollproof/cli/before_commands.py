@@ -14,7 +14,7 @@ from rollproof.cli.options import AsJson, By, Engineer, IncidentId, Profile, Tak
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import find_or_create_change
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step
 from rollproof.incident.ledger import Result, runs
 from rollproof.reading import read_regular
 from rollproof.record_names import GATE_PAGE
@@ -29,8 +29,7 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
     """Back up every store, into a new backup set of the current commit."""
     from rollback_actions.backup.whole_backup import away_during_backup, back_up
     from rollback_actions.containers.control import open_control
-    from rollback_actions.session.lock import open_lock
-    from rollback_actions.session.session import open_session, require_own_engine
+    from rollback_actions.session.session import open_lock, open_session, require_own_engine
     from rollproof.engines.engine import open_engine
     from rollproof.git.repository import head
     from rollproof.planning.unfinished import refuse_unfinished
@@ -51,7 +50,7 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
 @app.command(epilog=examples("save-state --target prod.toml"))
 def save_state(profile: Profile) -> None:
     """Write the commit of the working copy into its file of this target, before a migration."""
-    from rollproof.git.saved_commit import save_commit
+    from rollproof.git.repository import save_commit
     from rollproof.profile.profile import load_target
 
     target = load_target(profile)
@@ -67,7 +66,7 @@ def notify(
     when: Annotated[str | None, typer.Option(help="Planned time, in your own words.")] = None,
 ) -> None:
     """Notify the team of the migration to COMMIT, by every channel of the profile."""
-    from rollback_actions.contacts.change_notice import notify
+    from rollback_actions.contacts.contacts import notify
     from rollproof.git.repository import resolve_commit
     from rollproof.profile.profile import load_target
 
@@ -84,7 +83,7 @@ def notify(
 @app.command(epilog=examples("acknowledge HEAD --target prod.toml --as 'Ada Lovelace'"))
 def acknowledge(migration: Migration, profile: Profile, name: Engineer, by: By = None) -> None:
     """Record that an engineer on call knows of the migration to COMMIT and will be there."""
-    from rollback_actions.contacts.change_notice import acknowledge
+    from rollback_actions.contacts.contacts import acknowledge
     from rollproof.git.repository import resolve_commit
     from rollproof.profile.profile import load_target
 
@@ -99,8 +98,7 @@ def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = Fa
     """Rehearse COMMIT on a staging target: gate, deployment, checks, rollback, verification, record."""
     from rollback_actions.containers.control import open_control
     from rollback_actions.gate.rehearsal import Rehearsal, require_rehearsable
-    from rollback_actions.session.lock import open_lock
-    from rollback_actions.session.session import open_session, require_own_engine
+    from rollback_actions.session.session import open_lock, open_session, require_own_engine
     from rollproof.engines.engine import open_engine
     from rollproof.profile.profile import load_target
 

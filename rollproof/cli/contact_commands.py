@@ -26,7 +26,7 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Send the alerts that are due now, and end.")] = False,
 ) -> None:
     """Keep the contact clock of an incident until its post-mortem is called; T+0 is when it first began."""
-    from reports.answers.contact_lines import status_lines
+    from reports.answers.rollback_lines import contact_lines
     from reports.terminal.progress import Progress
     from rollback_actions.contacts.contacts import ContactClock, require_contacts
     from rollproof.profile.profile import load_target
@@ -39,7 +39,7 @@ def run(
     with unhung(), stopping() as stopped:
         clock = ContactClock(target, profile, found, say, stopped)
         flow = clock.run(" ".join(severity.split()), once=once)
-    for line in status_lines(flow, read_contacts(found.folder)):
+    for line in contact_lines(flow, read_contacts(found.folder)):
         typer.echo(redact(line))
     typer.echo(f"incident: {found.folder}")
     ended_early = stopped() and not flow.over

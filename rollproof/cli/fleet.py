@@ -12,10 +12,9 @@ import typer
 
 from reports.answers.fleet import causes, counted, head, row, write_fleet
 from reports.run.fleet_run import import_all, run_checks
-from reports.verdict.summary import shown_folder
+from reports.verdict.verdict import shown_folder
 from rollproof.errors import ExitCode, UsageProblem
-from rollproof.fleet.side_by_side import RunEnd, verify_targets
-from rollproof.fleet.targets import find_targets
+from rollproof.fleet.side_by_side import RunEnd, find_targets, verify_targets
 from rollproof.home import incidents
 from rollproof.runbook import PHASES, STEPS
 from rollproof.system.files import make_folders

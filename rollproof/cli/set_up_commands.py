@@ -12,7 +12,7 @@ import typer
 from rollproof.cli.options import AsJson, IncidentId, Profile, TakeOver, examples
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.home import typed
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step
 
 if TYPE_CHECKING:
     from rollproof.doctor.examination import Line, Need
@@ -110,7 +110,7 @@ def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator
 def _local_needs(target: Target) -> Sequence[Need]:
     """Return the questions about what is not in the target: unfinished rollbacks, the lock, Allure."""
     from reports.tools.node import installed_allure
-    from rollback_actions.session.lock import open_lock
+    from rollback_actions.session.session import open_lock
     from rollproof.doctor.examination import Need, NeedState, Wrong
     from rollproof.planning.unfinished import refuse_unfinished
 
@@ -136,8 +136,7 @@ def _local_needs(target: Target) -> Sequence[Need]:
 @app.command(epilog=examples("capture --target prod.toml"))
 def capture(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Capture a baseline and make it current: commit, images, records, what the canary sees."""
-    from rollback_actions.session.lock import open_lock
-    from rollback_actions.session.session import open_session, require_own_engine
+    from rollback_actions.session.session import open_lock, open_session, require_own_engine
     from rollproof.doctor.capture import capture
     from rollproof.planning.unfinished import refuse_unfinished
     from rollproof.profile.profile import load_target

@@ -7,8 +7,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from rollproof.contract.cases import ONLY, before, content, filled, mended, parametrize
-from rollproof.contract.subject import Subject
+from rollproof.contract.subject import ONLY, Subject, before, content, filled, mended, parametrize
 
 __all__ = ["before", "content", "mended"]
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
+import pytest
 from pydantic import SecretStr
 
 from rollproof.profile.sections import Account, Address, Port, StoreProfile
+from rollproof.stores.contract import (
+    FIELD_BITS,
+    HASH_BITS,
+    Digest,
+    Pace,
+    RecordHash,
+)
 from rollproof.stores.reach import ENGINE
 from rollproof.stores.reader import Reader
 from rollproof.stores.registry import reader_at
@@ -192,3 +201,129 @@ def silent_port() -> Iterator[int]:
 def at(port: Port) -> Address:
     """Return the address of a port of this host."""
     return Address(host="127.0.0.1", port=port)
+
+
+SomeSubject = TypeVar("SomeSubject", bound=Subject)
+ONLY = "only(attribute): of the contract, for subjects that have this"
+
+
+def parametrize(
+    metafunc: pytest.Metafunc,
+    subjects: Mapping[str, type[SomeSubject]],
+    marks: Callable[[type[SomeSubject], bool], Collection[pytest.MarkDecorator]] = lambda *_: (),
+) -> None:
+    """Give each test the stores it is for, of which `STORES` of its module are a choice, and their shapes.
+
+    `marks` of a case are by its subject, and whether an earlier shape shows the rule.
+    """
+    if "subject" not in metafunc.fixturenames:
+        return
+    only = metafunc.definition.get_closest_marker("only")
+    names: Iterable[str] = [
+        name
+        for name in getattr(metafunc.module, "STORES", subjects)
+        if only is None or getattr(subjects[name], only.args[0])
+    ]
+    if "shape" not in metafunc.fixturenames:
+        alone = [pytest.param(name, marks=marks(subjects[name], False)) for name in names]
+        metafunc.parametrize("subject", alone, indirect=True, scope="package")
+        return
+    cases = [
+        pytest.param(name, shape, id=f"{name}-{shape}", marks=marks(subjects[name], number > 0))
+        for name in names
+        for number, shape in enumerate(subjects[name].shapes)
+    ]
+    metafunc.parametrize(("subject", "shape"), cases, indirect=["subject"], scope="package")
+
+
+@contextmanager
+def filled(subject: SomeSubject) -> Iterator[SomeSubject]:
+    """Give a subject, filled, and clear it."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for limit in subject.limits:
+            monkeypatch.setattr(*limit)
+        try:
+            subject.fill()
+            yield subject
+        finally:
+            subject.clear()
+
+
+@pytest.fixture
+def mended(subject: Subject) -> Iterator[None]:
+    """See that the records are known again at the end of the test."""
+    yield
+    subject.mend()
+
+
+@pytest.fixture(scope="package")
+def content(subject: Subject) -> Iterator[Reader]:
+    """The content reader, open for as long as the store is filled."""
+    with subject.reader() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="package")
+def before(subject: Subject, content: Reader) -> Reading:
+    """What there is to read of `full`."""
+    return read(content, subject.full)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Parts and records of a collection as they were at one time."""
+
+    digests: dict[int, Digest]
+    records: dict[str, RecordHash]
+
+    def changed(self, later: Reading) -> dict[str, set[str] | None]:
+        """Return by key what differs in `later`: the names of fields, None for a record that came or went."""
+        found: dict[str, set[str] | None] = {}
+        for key in self.records.keys() | later.records.keys():
+            before, after = self.records.get(key), later.records.get(key)
+            if before is None or after is None:
+                found[key] = None
+            elif before.hash != after.hash:
+                names = before.fields.keys() | after.fields.keys()
+                found[key] = {n for n in names if before.fields.get(n) != after.fields.get(n)}
+        return found
+
+
+def digests(view: Reader, collection: str, division: Sequence[str] = ("",)) -> list[Digest]:
+    """Return the digest of each part, in the order of the parts, having seen that each is told once."""
+    parts = range(len(division))
+    found = list(view.digest(collection, division, parts, Pace()))
+    assert sorted(part for part, _ in found) == list(parts)
+    by_part = dict(found)
+    return [by_part[part] for part in parts]
+
+
+def whole(view: Reader, collection: str) -> Digest:
+    """Return the digest of all records as one part."""
+    return digests(view, collection)[0]
+
+
+def recorded(
+    view: Reader, collection: str, division: Sequence[str] = ("",), parts: Sequence[int] | None = None
+) -> list[tuple[int, RecordHash]]:
+    """Return the records of `parts`, or of all of them, each with its part, in the order they come in."""
+    return list(view.records(collection, division, range(len(division)) if parts is None else parts, Pace()))
+
+
+def read(view: Reader, collection: str, division: Sequence[str] = ("",)) -> Reading:
+    """Read everything, and see that digests and records agree with each other and that keys are told once."""
+    parts = range(len(division))
+    told = dict(enumerate(digests(view, collection, division)))
+    sums = dict.fromkeys(parts, Digest(0, 0))
+    records: dict[str, RecordHash] = {}
+    order = []
+    for part, record in recorded(view, collection, division, parts[::-1]):
+        sums[part] += Digest(1, record.hash)
+        assert 0 <= record.hash < 2**HASH_BITS
+        assert all(0 <= value < 2**FIELD_BITS for value in record.fields.values())
+        assert record.key not in records
+        records[record.key] = record
+        order.append(part)
+    assert told == sums
+    assert order == sorted(order, reverse=True)
+    return Reading(told, records)

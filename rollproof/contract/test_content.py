@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.contract.reading import Reading, digests, read, recorded, whole
-from rollproof.contract.subject import Subject
+from rollproof.contract.subject import Reading, Subject, digests, read, recorded, whole
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Digest, Pace
 from rollproof.stores.reader import Reader

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollproof.contract.reading import Reading, whole
-from rollproof.contract.subject import Subject
+from rollproof.contract.subject import Reading, Subject, whole
 from rollproof.stores.reader import Reader
 
 

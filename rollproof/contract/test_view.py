@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from rollproof.contract.reading import whole
-from rollproof.contract.subject import SECRET, Subject, Way, at, closed_port, silent_port
+from rollproof.contract.subject import SECRET, Subject, Way, at, closed_port, silent_port, whole
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.stores.contract import LOADED, Pace
 from rollproof.stores.reader import Reader

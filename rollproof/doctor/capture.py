@@ -19,13 +19,12 @@ from rollproof.baseline.facts import (
 )
 from rollproof.baseline.folder import BaselineDraft
 from rollproof.baseline.recording import record_content, record_store
-from rollproof.doctor.every_need import before_capture
+from rollproof.doctor.every_need import LONG_SECONDS, before_capture
 from rollproof.doctor.examination import examine, require_all
-from rollproof.doctor.store_needs import LONG_SECONDS
 from rollproof.engines.engine import ContainerEngine, Inside, open_engine
 from rollproof.errors import ActionFailed, listed
 from rollproof.git.repository import read_working_copy
-from rollproof.incident.journal_steps import Step, Steps
+from rollproof.incident.journal import Step, Steps
 from rollproof.monitoring.probes.web_probes import page_status_of, usual_milliseconds
 from rollproof.profile.profile import Target
 from rollproof.stores.references import follow_all

@@ -2,22 +2,159 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from shlex import quote
 
+from pydantic import SecretStr
+
+from rollproof.backups.sets import existing
 from rollproof.backups.stray_mounts import require_held
+from rollproof.baseline.demands import require_whole_sight
 from rollproof.baseline.known_good import require_engine
-from rollproof.doctor.examination import REQUEST_SECONDS, Need, Wrong
-from rollproof.doctor.machine_needs import channel_needs, machine_needs
-from rollproof.doctor.store_needs import LONG_SECONDS, store_needs
-from rollproof.engines.address import endpoint
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, NeedState, Wrong
 from rollproof.engines.engine import Container, ContainerEngine
+from rollproof.engines.host import endpoint
 from rollproof.errors import ActionFailed, Mismatch, listed
 from rollproof.git.repository import read_working_copy
 from rollproof.monitoring.probes.web_probes import health_now
+from rollproof.profile.channels import public_part, sender_of
+from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.mistakes import UNANSWERED, unanswered
 from rollproof.profile.profile import Target
+from rollproof.profile.sections import Account, StoreProfile
+from rollproof.sealing.signature import sign
+from rollproof.stores.registry import open_reader
+from rollproof.system.command import Deadline, run_command
+
+
+def machine_needs(target: Target) -> Iterator[Need]:
+    """Yield a question about each program that is needed, the signing key, and each folder of records."""
+    for program, option in (("docker compose", "version"), ("git", "--version")):
+        yield Need(program, partial(_version, *program.split(), option))
+    if target.signing.key is not None:
+        yield Need("signing key", partial(_signs, target))
+    for name in ("backups", "incidents", "baselines"):
+        yield Need(f"room for {name}", partial(_free, target, getattr(target.folders, name)))
+
+
+def _version(*command: str) -> str:
+    said = run_command(command, what=" ".join(command), deadline=Deadline(REQUEST_SECONDS))
+    return said.partition("\n")[0]
+
+
+def _signs(target: Target) -> str:
+    sign(b"doctor", target.signing)
+    return f"signs: {target.signing.key}"
+
+
+def _free(target: Target, folder: Path) -> str:
+    there, limit = existing(folder), target.limits.disk_free_percent
+    usage = shutil.disk_usage(there)
+    percent = 100 * usage.free / usage.total if usage.total else 0.0
+    said = f"{usage.free / 1e9:,.1f} GB free, {percent:.1f} %"
+    is_full, shown = percent < limit, quote(str(there))
+    if is_full or not os.access(there, os.W_OK | os.X_OK):
+        raise Wrong(
+            f"a folder that can be written, with {limit:g} % free (limits.disk_free_percent)",
+            said if is_full else "one that this user cannot write",
+            f"name another folder in the profile, or see: ls -ld {shown}; df -h {shown}",
+        )
+    return said
+
+
+def channel_needs(target: Target) -> Iterator[Need]:
+    """Yield a question about the channels of each kind of person; nothing is sent."""
+    contacts = target.contacts
+    every = {
+        "team channels": target.premigration.team.channels,
+        "on-call channels": contacts.on_call.channels,
+        "tech-lead channels": contacts.tech_lead.channels,
+        "post-mortem channels": contacts.post_mortem,
+    }
+    for name, urls in every.items():
+        if urls:
+            yield Need(name, partial(_understood, urls), seconds=REQUEST_SECONDS)
+
+
+def _understood(urls: tuple[SecretStr, ...]) -> str:
+    if odd := [public_part(url.get_secret_value()) for url in urls if sender_of(url) is None]:
+        hint = "see github.com/caronc/apprise/wiki for the URL of each kind of channel"
+        raise Wrong("URLs that Apprise understands", ", ".join(odd), hint)
+    said = ", ".join(public_part(url.get_secret_value()) for url in urls)
+    return f"{said}: understood; no message was sent"
+
+
+# Requests of one question, and the import of a driver, in times of the deadline of one.
+_REQUESTS = 2.3
+LONG_SECONDS = 3600.0
+"""For work that has no deadline of its own, such as a capture, of which each request has one."""
+_SHOWN = 4
+_GRANTS = "the statements that init writes, TARGET.accounts.sh, have what each account needs"
+
+
+def store_needs(target: Target, engine: ContainerEngine, seconds: float) -> Iterator[Need]:
+    """Yield the questions about each store. A request has `seconds`, and no more than the profile gives it.
+
+    They ask whether its reader logs in, reads real data, and nothing is hidden from it; what the reader must
+    not do; and what its operator must.
+    """
+    for name, profile in target.stores.items():
+        address, rights = profile.address, descriptor_of(profile).reports_rights
+        elsewhere = address is not None and address.service is None
+        needs: tuple[str, ...] = () if elsewhere else ("engine", "project")
+        asked: dict[str, Callable[[str, StoreProfile, ContainerEngine], str]] = {"reader": _sees}
+        if rights or profile.reader is not None:
+            asked["read-only"] = _cannot_write
+        if rights:
+            asked["operator"] = _operates
+        hurried = profile.model_copy(update={"deadline_seconds": min(profile.deadline_seconds, seconds)})
+        for what, ask in asked.items():
+            answer = partial(ask, name, hurried, engine)
+            yield Need(f"{name} {what}", answer, needs, _REQUESTS * REQUEST_SECONDS)
+
+
+def _sees(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
+    with open_reader(name, profile, engine) as reader:
+        answer = reader.ask()
+        require_whole_sight(reader, reader.schemas)
+    return f"{answer.server}: reads {answer.collection}"
+
+
+def _cannot_write(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
+    if profile.reader is None:
+        return "no account in the profile: whoever reaches the store may write"
+    descriptor, expected = descriptor_of(profile), "an account that can only read"
+    if profile.reader == profile.operator:
+        sign = descriptor.recognition
+        # A server with one account for everybody forgets others at a restart, unless they are in a file.
+        one = isinstance(profile.reader, Account) and sign is not None and profile.reader.user == sign.common
+        hint = "put one that can only read where it outlives a restart, and name it there"
+        raise Wrong(expected, "the operator's own", hint, NeedState.ABSENT if one else NeedState.WRONG)
+    if not descriptor.reports_rights:
+        return "another account than the operator's"
+    with open_reader(name, profile, engine) as reader:
+        writes = reader.rights().writes
+    if writes:
+        hint = f"revoke that: {_GRANTS}"
+        raise Wrong(expected, f"one that may {listed(writes, _SHOWN)}", hint)
+    return "the reader may change nothing"
+
+
+def _operates(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
+    if profile.operator is None:
+        return "no account in the profile: whoever reaches the store may write"
+    with open_reader(name, profile, engine, operator=True) as reader:
+        lacks = reader.rights().lacks
+    if lacks:
+        expected, hint = "an account that can back up and restore", f"grant that: {_GRANTS}"
+        raise Wrong(expected, f"one without {listed(lacks, _SHOWN)}", hint)
+    return "may back up and restore"
+
 
 _BEFORE_CAPTURE = frozenset({"questions", "project", "volumes", "services", "repository"})
 

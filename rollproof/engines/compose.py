@@ -12,7 +12,6 @@ from typing import Any, Self, TypeVar
 from docker import APIClient
 from docker.errors import NotFound
 
-from rollproof.engines.address import engine_is_here
 from rollproof.engines.container_settings import private_of, settings_of
 from rollproof.engines.engine import (
     HEALTHY,
@@ -25,8 +24,8 @@ from rollproof.engines.engine import (
     Stranger,
     Usage,
 )
-from rollproof.engines.insides import inside
-from rollproof.engines.questions import asking
+from rollproof.engines.host import engine_is_here
+from rollproof.engines.insides import asking, inside
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Address

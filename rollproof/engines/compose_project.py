@@ -99,7 +99,7 @@ class ComposeProject:
         """
         from docker.errors import NotFound  # noqa: PLC0415 - the engine's SDK only where it is used
 
-        from rollproof.engines.questions import asking  # noqa: PLC0415
+        from rollproof.engines.insides import asking  # noqa: PLC0415
 
         described = self.services(None, Deadline(deadline))
         found: dict[str, list[str]] = {}

@@ -8,12 +8,15 @@ and its limits of time are those of any run of checks: `windows` of its profile.
 from __future__ import annotations
 
 import gc
+import glob
 import multiprocessing
 import os
+import re
 import signal
 import time
+import tomllib
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -22,7 +25,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rollproof.errors import ExitCode, plain
+from rollproof.errors import ExitCode, UsageProblem, plain
+from rollproof.reading import read_regular
 from rollproof.system.command import STANDARD_ERROR, STANDARD_OUTPUT, last_lines
 from rollproof.system.process import ENDING, stopping
 from rollproof.verdict import Verdict, verdict_of
@@ -195,3 +199,52 @@ def _outcome(run: _Run) -> Outcome:
         lines = plain(last_lines(log, _LAST_BYTES)).split("\n")
     last = [line for line in lines if line.strip()][-_LAST_LINES:]
     return Outcome(run.name, verdict, end, seconds, run.log, tuple(last))
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+
+
+def find_targets(patterns: Sequence[str]) -> dict[str, Path]:
+    """Return the profiles that `patterns` match, each once, by the name of its target, sorted by path.
+
+    What is wrong with a profile is a finding of its own run. Without a name there, its path is the name.
+
+    Raises:
+        UsageProblem: a pattern matches nothing, or two profiles have one name.
+    """
+    found: dict[str, Path] = {}
+    for profile in sorted({path.absolute() for pattern in patterns for path in _matches(pattern)}):
+        name = _name_of(profile)
+        if name in found:
+            raise UsageProblem(
+                what="name of a target",
+                expected="another one in each profile, since records are kept by it",
+                observed=f"{name} twice",
+                source=f"{found[name]}, {profile}",
+                hint="correct name in one of the two, or leave it out of --targets",
+            )
+        found[name] = profile
+    return found
+
+
+def _matches(pattern: str) -> list[Path]:
+    # Path.glob takes no absolute pattern.
+    profiles = [Path(path) for path in glob.glob(pattern, recursive=True)]  # noqa: PTH207
+    if not profiles:
+        raise UsageProblem(
+            what="--targets",
+            expected="a pattern that profiles match, in quotes",
+            observed=f"none that matches {pattern!r}",
+            source=str(Path.cwd()),
+            hint="see what is there, and quote the pattern: --targets 'targets/*.toml'",
+        )
+    return profiles
+
+
+def _name_of(profile: Path) -> str:
+    try:
+        name = tomllib.loads(read_regular(profile).decode()).get("name")
+    except (OSError, ValueError):
+        name = None
+    known = isinstance(name, str) and _NAME.fullmatch(name)
+    return str(name) if known else "-".join(profile.with_suffix("").parts[1:])

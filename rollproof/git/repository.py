@@ -12,8 +12,11 @@ from shlex import quote
 
 from pydantic import SecretStr
 
-from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, shown
+from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, reason_of, shown
+from rollproof.reading import open_regular, read_regular
 from rollproof.system.command import Deadline, run_command
+from rollproof.system.files import write_whole
+from rollproof.system.state import made_state_folder, state_folder
 
 GIT_SECONDS = 60.0
 # Caches, packages, settings of a machine.
@@ -197,3 +200,111 @@ def checked_out(repository: Path, commit: str) -> Iterator[Path]:
                 environment={"GIT_INDEX_FILE": SecretStr(str(index))},
             )
         yield tree
+
+
+def copied(repository: Path, original: str, before: str, candidate: str) -> str:
+    """Return the newest commit of `original`'s history that `candidate`'s repeats under another id, or "".
+
+    All arguments are full ids. Commits in the history of `before`, or in both histories, are not compared.
+    """
+    options = ("--cherry-mark", "--no-merges", "--full-history", "--left-only")
+    try:
+        # The path ":/" leaves out commits that change nothing: their patches would all be equal.
+        found = git(repository, "rev-list", *options, f"{original}...{candidate}", f"^{before}", "--", ":/")
+    except ActionFailed as error:
+        raise Unverifiable(
+            what=f"changes of commit {candidate[:12]}",
+            expected=f"a repository that can compare them with those of {original[:12]}",
+            observed=error.observed,
+            source=str(repository),
+            hint="fetch both commits with their histories into that repository",
+        ) from None
+    return next((line[1:] for line in found.splitlines() if line.startswith("=")), "")
+
+
+def changed_names(
+    repository: Path, migration: str, patterns: tuple[str, ...], before: str = "HEAD"
+) -> Iterator[tuple[str, str]]:
+    """Yield status (A, M, D or T) and path of each file that differs between `before` and `migration`."""
+    options = ("--no-ext-diff", "--no-renames", "--relative", "--name-status", "-z")
+    listed = git(repository, "diff", *options, before, migration, "--")
+    fields = [field for field in listed.split("\0") if field]
+    for status, name in zip(fields[::2], fields[1::2], strict=True):
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            yield status, name
+
+
+def content_at(repository: Path, commit: str, name: str) -> bytes:
+    """Return the bytes of a file in `commit`."""
+    with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
+        copy = Path(folder) / "file"
+        git(repository, "cat-file", "blob", f"{commit}:./{name}", stdout=copy)
+        return read_regular(copy)
+
+
+# A commit is 40 or 64 characters long; this much of any other content is shown.
+_READ_BYTES = 400
+# The runbook's own name of it.
+_FILE = "pre_migration_commit.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCommit:
+    """The text in the saved commit's file, or None without a file, and the working copy's commit."""
+
+    file: Path
+    text: str | None
+    head: str
+
+    @property
+    def observed(self) -> str:
+        """The file's content, in words."""
+        if self.text is None:
+            return "no such file"
+        lines = self.text.splitlines()
+        return lines[0] if len(lines) == 1 and lines[0].isalnum() else repr(self.text[:80])
+
+
+def file_of(named: Path | None, target: str) -> Path:
+    """Return the file of the saved commit of `target`: the one that its profile has `named`, if any."""
+    return named or state_folder(target) / _FILE
+
+
+def save_commit(named: Path | None, target: str, repository: Path) -> tuple[str, Path]:
+    """Write the commit of the working copy in `repository` into the file of `target`; return both."""
+    commit = head(repository)
+    file = file_of(named, target)
+    if named is None:
+        made_state_folder(target)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # As a shell would have left it: whoever is on call may read it.
+        write_whole(file, f"{commit}\n".encode(), mode=0o644)
+    except OSError as error:
+        raise ActionFailed(
+            what="saved commit",
+            expected=f"written: {commit}",
+            observed=reason_of(error),
+            source=str(file),
+            hint="correct its permissions, or name another file: premigration.state.commit_file",
+        ) from None
+    return commit, file
+
+
+def read_saved_commit(file: Path, repository: Path) -> SavedCommit:
+    """Return the commit saved in `file`, and the working copy's commit in `repository`."""
+    commit = head(repository)
+    try:
+        with open_regular(file) as stream:
+            text = stream.read(_READ_BYTES).decode("utf-8", "backslashreplace")
+    except FileNotFoundError:
+        return SavedCommit(file, None, commit)
+    except OSError as error:
+        raise Unverifiable(
+            what="saved commit",
+            expected=f"a file that holds {commit}",
+            observed=reason_of(error),
+            source=str(file),
+            hint="see who owns it: whoever checks must be able to read what was saved",
+        ) from None
+    return SavedCommit(file, text, commit)

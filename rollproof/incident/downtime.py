@@ -21,9 +21,9 @@ from rollproof.errors import Problem, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import CENTURY, Incident
 from rollproof.incident.journal import DETECTED, read_journal
-from rollproof.incident.kept_samples import whole_samples
 from rollproof.incident.response_record import ASSESSED
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.incident.samples import whole_samples
 from rollproof.incident.severity import assess
 from rollproof.profile.bands import Bands
 from rollproof.profile.profile import Target

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from rollproof.errors import Unverifiable
+from rollproof.errors import Problem, Unverifiable
 from rollproof.home import typed
-from rollproof.reading import open_regular
+from rollproof.incident.incident import Incident, IncidentKind
+from rollproof.profile.profile import Target
+from rollproof.reading import lines_of, open_regular
+from rollproof.record_names import SAMPLES
 from rollproof.system.clock import Moment
-from rollproof.system.files import LineWriter
+from rollproof.system.files import LineWriter, json_line, write_whole
 from rollproof.system.process import Process
 from rollproof.system.record_files import LEFT_OUT, Must, as_json, parse_record, rounded
 
-if TYPE_CHECKING:  # help names severities, and needs no profile
+if TYPE_CHECKING:
     from rollproof.profile.profile import Target
+
 
 VERSION = 3
 OLDEST_BEATS = 2
@@ -253,3 +257,79 @@ def off_the_beat(samples: Sequence[Sample], seconds: float) -> Iterator[tuple[st
             yield "the last beats", f"{after.beat - before.beat - 1} missing before beat {after.beat}"
         elif abs(apart - seconds) > allowed:
             yield f"beat {after.beat}", f"{apart:.3f} s after beat {before.beat}"
+
+
+BEFORE_SECONDS = 1800.0
+"""The kept samples begin this many seconds before the incident."""
+MOST = 7200
+"""Maximum number kept: if there are more, the first half and the last half of this number."""
+
+
+@contextmanager
+def samples_kept(target: Target, incident: Incident, own: Sequence[Sample] = ()) -> Iterator[None]:
+    """Keep the current samples in `incident`, and again when the body has ended, however it ends.
+
+    `own` are samples that the caller took itself, where no monitor runs.
+    """
+    keep_samples(target, incident, own)
+    try:
+        yield
+    finally:
+        keep_samples(target, incident)
+
+
+def keep_samples(target: Target, incident: Incident, own: Sequence[Sample] = ()) -> None:
+    """Add to `incident` the new samples of the monitor of `target`, and `own` ones; never fail.
+
+    If the kept file is damaged, nothing is added; damaged lines of the monitor's file are left out. The
+    record of a planned migration keeps none: the time before a migration is no incident.
+    """
+    with suppress(Problem, OSError):
+        if incident.kind is IncidentKind.CHANGE:
+            return
+        source, there = samples_path(target), read_kept(incident.folder)
+        new = [*own]
+        if source.exists():
+            new += _newer(target, source, there[-1].at if there else None, incident.started)
+        if not new:
+            return
+        every = sorted([*there, *new], key=lambda sample: sample.at.seconds_since(incident.started))
+        if len(every) > MOST:
+            every = [*every[: MOST // 2], *every[-(MOST // 2) :]]
+        write_whole(incident.folder / SAMPLES, b"".join(json_line(as_json(sample)) for sample in every))
+
+
+def read_kept(folder: Path) -> tuple[Sample, ...]:
+    """Return the samples that the incident in `folder` keeps, oldest first; () if it keeps none.
+
+    Raises:
+        Unverifiable: the file is damaged, or cannot be read.
+    """
+    return read_samples(folder / SAMPLES, MOST)
+
+
+def whole_samples(folder: Path) -> Iterator[Sample]:
+    """Yield what can be read of the samples that the incident in `folder` keeps, oldest first."""
+    with suppress(OSError):
+        for line in islice(lines_of(folder / SAMPLES), MOST_READ):
+            with suppress(ValueError):
+                yield sample_of(line)
+
+
+def _newer(target: Target, source: Path, newest: Moment | None, began: Moment) -> list[Sample]:
+    """Return the samples after `newest`, or those around the incident's beginning if `newest` is None."""
+    found: list[Sample] = []
+    with closing(lines_from_end(source)) as lines:
+        for line in islice(lines, MOST):
+            try:
+                sample = sample_of(line)
+            except ValueError:
+                continue
+            # One monitor at a time writes that file, so the lines before are older.
+            if newest is not None and sample.at.seconds_since(newest) <= 0:
+                break
+            if began.seconds_since(sample.at) > BEFORE_SECONDS:
+                break
+            if sample.target == target.name:
+                found.append(sample)
+    return found[::-1]

@@ -4,17 +4,121 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from rollproof.errors import UsageProblem, no_space, reason_of
+from pydantic import SecretStr
+
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import Container, ContainerEngine
+from rollproof.errors import Problem, UsageProblem, no_space, reason_of
 from rollproof.home import typed
-from rollproof.init.account_statements import accounts_text
-from rollproof.init.looking import look, running_stack
-from rollproof.init.parts import Looked, parts_of, recognitions
+from rollproof.init.accounts import READER, accounts_text, is_guarded, logins_of, profile_of, section_of
+from rollproof.init.parts import Found, Looked, parts_of, recognitions
 from rollproof.init.proposal import Proposal, profile_name, proposed
-from rollproof.init.stack import read_stack
+from rollproof.init.stack import Stack, read_stack
+from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
+from rollproof.redaction.secret import remember
+from rollproof.stores.registry import reader_at
 from rollproof.system.files import write_whole
+from rollproof.system.side_by_side import Question, wait_for
+
+ENGINE_SECONDS = 10.0
+_LOOKING_SECONDS = 8.0
+_STORE_SECONDS = 3.0
+_FILES_LABEL = "com.docker.compose.project.config_files"
+_ENVIRONMENT_LABEL = "com.docker.compose.project.environment_file"
+
+
+def running_stack(
+    project: str, files: Sequence[Path], env_file: Path | None
+) -> tuple[Stack, Mapping[str, tuple[Container, ...]]]:
+    """Return a running project and its containers; without `files`, those are read that its labels name."""
+    containers = ComposeEngine(project, ENGINE_SECONDS).containers()
+    if not containers:
+        raise UsageProblem(
+            what="compose project",
+            expected="one that has containers",
+            observed=project,
+            source="container engine",
+            hint="docker compose ls --all names them; or give --file docker-compose.yml",
+        )
+    if not files:
+        labels = [one.labels for several in containers.values() for one in several]
+        # A container that compose made from fewer files, such as of an override, names fewer.
+        named = max((one.get(_FILES_LABEL, "") for one in labels), key=lambda text: (text.count(","), text))
+        files = [Path(name) for name in named.split(",")]
+        usual, _ = Counter(one.get(_ENVIRONMENT_LABEL, "") for one in labels).most_common(1)[0]
+        env_file = env_file or (Path(usual) if usual and Path(usual).is_file() else None)
+    return read_stack(files, project, env_file), containers
+
+
+def look(
+    stack: Stack, containers: Mapping[str, tuple[Container, ...]], engine: ContainerEngine | None = None
+) -> Looked:
+    """Return what the running project shows; a store that does not answer in time is in `unseen`."""
+    engine = engine or ComposeEngine(stack.project, ENGINE_SECONDS)
+    running = {name for name, several in containers.items() if any(one.running for one in several)}
+    ended = {
+        name for name, several in containers.items() if several and all(one.completed for one in several)
+    }
+    services = {
+        name: replace(one, optional=one.optional and name not in running)
+        for name, one in stack.services.items()
+    }
+    stack = replace(stack, services=services)
+    parts = parts_of(stack, frozenset(ended))
+    questions: dict[str, Question[Any]] = {
+        name: Question(name, lambda name=name, found=found: _looked_into(name, found, engine))  # type: ignore[misc]
+        for name, found in parts.stores.items()
+        if found.service.name in running
+    }
+    for question in questions.values():
+        question.start()
+    wait_for(questions.values(), _LOOKING_SECONDS)
+    into = {name: found for name, question in questions.items() if (found := _answer(question))}
+    return Looked(
+        stack,
+        parts,
+        holdings={name: holdings for name, (_, holdings) in into.items()},
+        unseen=tuple(name for name in parts.stores if name not in into),
+        unguarded=frozenset(name for name, (way, _) in into.items() if way.reader is None),
+    )
+
+
+def _answer(question: Question[Any]) -> Any:  # noqa: ANN401 - each question has its own
+    with suppress(Problem):
+        return None if question.waiting else question.answer()
+    return None
+
+
+def _looked_into(
+    name: str, found: Found, engine: ContainerEngine
+) -> tuple[StoreProfile, Mapping[str, Any]] | None:
+    """Return the section with which a store lets somebody in, and the keys of it that its server lists."""
+    section = section_of(found, {})
+    endpoint = engine.resolve(Address(**section["address"]))
+    profile = profile_of(section, found, guarded=is_guarded(found))
+    profile = profile.model_copy(update={"deadline_seconds": _STORE_SECONDS})
+    optional = not type(profile).model_fields[READER].is_required()
+    for login in [*([None] if optional else []), *logins_of(found)]:
+        way = profile.model_copy(update={READER: _account(login, profile)})
+        with suppress(Problem), reader_at(name, way, endpoint, engine) as view:
+            return way, view.holdings()
+    return None
+
+
+def _account(login: tuple[str, SecretStr] | None, profile: StoreProfile) -> Account | ApiKey | None:
+    if login is None:
+        return None
+    user, secret = login
+    remember(secret.get_secret_value())
+    wants_key = ApiKey in getattr(type(profile).model_fields[READER].annotation, "__args__", ())
+    return ApiKey(key=secret) if wants_key else Account(user=user, password=secret)
 
 
 def write_profile(

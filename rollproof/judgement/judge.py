@@ -13,9 +13,8 @@ from functools import partial
 from typing import Protocol
 
 from rollproof.baseline.comparison import Comparison
-from rollproof.baseline.demands import capture_hint, changed_demands
+from rollproof.baseline.demands import GRANTS_HINT, capture_hint, changed_demands
 from rollproof.baseline.folder import Baseline, recorded_collection, recorded_content_of
-from rollproof.baseline.sight import GRANTS_HINT
 from rollproof.collection import Case, Json
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable, listed
 from rollproof.home import typed

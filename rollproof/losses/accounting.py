@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import Self
 
-from rollproof.backups.index import every_field, standing_collections
+from rollproof.backups.sets import every_field, standing_collections
 from rollproof.baseline.comparison import Keys
 from rollproof.engines.engine import ContainerEngine
 from rollproof.incident.incident import StoreAccount

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from rollproof.backups.index import every_field, read_index, standing_collections
-from rollproof.backups.sets import BackupSet
+from rollproof.backups.sets import BackupSet, every_field, read_index, standing_collections
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.profile import Target

@@ -20,7 +20,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Annotated
 
-from rollproof.backups.index import every_field, standing_collections
+from rollproof.backups.sets import every_field, standing_collections
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Problem, UsageProblem, reason_of
 from rollproof.home import typed

@@ -11,8 +11,7 @@ from pathlib import Path
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import UsageProblem
 from rollproof.git.repository import head
-from rollproof.incident.kept_samples import BEFORE_SECONDS
-from rollproof.incident.samples import ProbeKind, Sample, read_samples
+from rollproof.incident.samples import BEFORE_SECONDS, ProbeKind, Sample, read_samples
 from rollproof.incident.severity import (
     CUT_OFF,
     RECORDS_LOST,

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from rollproof.baseline.comparison import Comparison, compare_records
 from rollproof.baseline.facts import RecordedCollection
-from rollproof.baseline.sampling import Coverage, SamplePlan
+from rollproof.baseline.recording import Coverage, SamplePlan
 from rollproof.stores.contract import ByUsers, Digest, Pace, nobody
 from rollproof.stores.reader import Reader
 from rollproof.stores.snapshot import Snapshot, not_as_asked, read_parts

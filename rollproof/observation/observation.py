@@ -9,7 +9,7 @@ from math import inf
 from typing import Self, TypeVar
 
 from rollproof.baseline.comparison import Comparison, expired_by_now
-from rollproof.baseline.sampling import shares_of_stores
+from rollproof.baseline.recording import shares_of_stores
 from rollproof.collection import Case, Json
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.observation.store import ObservedStore, Reading

@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from rollproof.baseline.comparison import THE_CANARYS, Comparison
+from rollproof.baseline.demands import lost_sight
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.folder import Baseline, recorded_collection, recorded_content_of
-from rollproof.baseline.sampling import plan
-from rollproof.baseline.sight import lost_sight
+from rollproof.baseline.recording import plan
 from rollproof.collection import Case, Json
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Meaning, Problem, Unverifiable

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from docker.errors import NotFound
 
-from rollproof.engines.questions import asking
+from rollproof.engines.insides import asking
 from rollproof.errors import Problem
 from rollproof.planning.advice import TAKE_OVER
 from rollproof.profile.profile import Target

@@ -13,7 +13,7 @@ from rollproof.engines.compose_project import ComposeProject
 from rollproof.errors import Problem, UsageProblem, did_you_mean
 from rollproof.git.repository import resolve_commit
 from rollproof.home import typed
-from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.journal import Step, StepId
 from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning.configuration import require_configuration, services_at
 from rollproof.planning.tree import Decision

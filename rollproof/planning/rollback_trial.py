@@ -11,7 +11,7 @@ from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.engine import open_engine
 from rollproof.errors import ActionFailed, Problem
 from rollproof.git.repository import head
-from rollproof.incident.trials import Part, PartTrial
+from rollproof.incident.rehearsals import Part, PartTrial
 from rollproof.planning.configuration import services_at
 from rollproof.planning.foresight import foresee, not_judged, problems
 from rollproof.planning.plan import Plan, images_in, plan_emergency

@@ -11,8 +11,7 @@ from typing import Any
 from rollproof.errors import UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, RollbackRecord, load_incident
-from rollproof.incident.journal import JournalEvent, read_journal
-from rollproof.incident.journal_steps import Step, first_line, id_of, steps_in
+from rollproof.incident.journal import JournalEvent, Step, first_line, id_of, read_journal, steps_in
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.record_names import JOURNAL, ROLLBACK, UNFINISHED

@@ -10,8 +10,7 @@ from typing import Any
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, load_incident
-from rollproof.incident.journal import JournalEvent, read_journal
-from rollproof.incident.journal_steps import Step, id_of
+from rollproof.incident.journal import JournalEvent, Step, id_of, read_journal
 from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.record_names import JOURNAL, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment

@@ -53,7 +53,7 @@ class Scratch(Model):
 
 
 class SavedState(Model):
-    """The state that is recorded before a migration; `rollproof.git.saved_commit` reads and writes it."""
+    """The state that is recorded before a migration; `rollproof.git.repository` reads and writes it."""
 
     commit_file: ProfilePath | None = None
     """File for the commit; by default one of this target in the user's state folder."""

@@ -15,10 +15,11 @@ from typing import Any
 from rollproof.incident.journal import DETECTED, records_of, verify_journal
 from rollproof.record_names import CONTACTS
 from rollproof.system.clock import Moment
+from rollproof.team.change import ACKNOWLEDGED
 
 # After each attempt to reach one channel.
 ALERTED = "alerted"
-ACKNOWLEDGED, DECIDED, ASSESSED, CLOSED = "acknowledged", "decided", "assessed", "closed"
+DECIDED, ASSESSED, CLOSED = "decided", "assessed", "closed"
 
 
 class Alert(StrEnum):

@@ -16,8 +16,15 @@ from rollproof.baseline.folder import load_baseline
 from rollproof.engines.engine import open_engine
 from rollproof.errors import ActionFailed
 from rollproof.git.repository import head
-from rollproof.incident.journal import JournalEvent, read_journal, verify_journal
-from rollproof.incident.journal_steps import RecordedStep, Step, id_of, steps_in
+from rollproof.incident.journal import (
+    JournalEvent,
+    RecordedStep,
+    Step,
+    id_of,
+    read_journal,
+    steps_in,
+    verify_journal,
+)
 from rollproof.observation.differences import findings_on
 from rollproof.observation.store import Reading
 from rollproof.profile.profile import Target

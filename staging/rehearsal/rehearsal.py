@@ -19,13 +19,11 @@ from reports.terminal.progress import Progress
 from reports.tools.node import find_allure
 from rollback_actions.containers.control import open_control
 from rollback_actions.gate.rehearsal import Rehearsal as Rehearsed
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.lock import open_lock
-from rollback_actions.session.session import Recorder
+from rollback_actions.session.session import Journal, Recorder, open_lock
 from rollproof.engines.engine import open_engine
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import Incident, new_incident
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step
 from rollproof.incident.rehearsals import WRITES
 from rollproof.incident.samples import samples_path
 from rollproof.incident.severity import Severity, assess_now, monitored_samples

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollback_actions.backup.scratch import SUFFIX
-from rollback_actions.session.lock import LockVolumes
+from rollback_actions.session.session import LockVolumes
 from rollproof.engines.compose import PROJECT_LABEL
 from rollproof.errors import Problem
 from rollproof.system.command import Deadline

@@ -20,7 +20,7 @@ from pydantic import BaseModel, SecretStr
 
 from reports.terminal.progress import Progress
 from rollback_actions.containers.compose import ComposeControl
-from rollproof.contract.cases import filled
+from rollproof.contract.subject import filled
 from rollproof.engines.engine import open_engine
 from rollproof.profile.profile import load_target
 from staging.rounds import Result, Round

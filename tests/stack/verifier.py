@@ -23,8 +23,7 @@ from rollproof.baseline.facts import Facts
 from rollproof.baseline.folder import Baseline, BaselineDraft, load_baseline
 from rollproof.engines.engine import open_engine
 from rollproof.errors import ExitCode
-from rollproof.incident.journal import JournalEvent, read_journal
-from rollproof.incident.journal_steps import id_of
+from rollproof.incident.journal import JournalEvent, id_of, read_journal
 from rollproof.profile.profile import PREFIX, load_target
 from rollproof.record_names import UNFINISHED
 from rollproof.stores.package import write_package

@@ -14,11 +14,11 @@ from jsonschema import Draft202012Validator
 from typer.core import TyperGroup
 
 from reports.terminal.document import Document
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 from rollproof.cli.command_line import app, main
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import Incident
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step
 from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning.unfinished import Unfinished
 from rollproof.system.clock import Moment

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rollback_actions.respond.response import assessed_details
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 from rollproof.errors import ExitCode
 from rollproof.incident import response_record
 from rollproof.incident.downtime import record_downtime
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, find_or_create_incident
-from rollproof.incident.journal import DETECTED
-from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.journal import DETECTED, Step, StepId
 from rollproof.incident.ledger import Note, Planned, Result, Run
 from rollproof.incident.limits import limits_of
 from rollproof.incident.response_record import Ending
@@ -29,7 +28,8 @@ from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, JOURNAL, LOST_WINDOW, RESPONSE, SAMPLES, UNFINISHED
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import write_record
-from rollproof.team.contact_record import ACKNOWLEDGED, ALERTED, ASSESSED, DECIDED, Alert
+from rollproof.team.change import ACKNOWLEDGED
+from rollproof.team.contact_record import ALERTED, ASSESSED, DECIDED, Alert
 from rollproof.verdict import Verdict
 from tests.unit.clock import Clock
 from tests.unit.made_samples import BEAT, requests, samples, write_samples

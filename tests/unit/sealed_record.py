@@ -16,8 +16,7 @@ from pathlib import Path
 
 from reports.bundle.bundle import write_bundle
 from reports.incident.record import read_incident_record
-from reports.postmortem.postmortem import write_post_mortem
-from reports.postmortem.story import story_of
+from reports.postmortem.postmortem import story_of, write_post_mortem
 from reports.verdict.verdict import read_verdict, recounted, write_verdict
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import Incident, load_incident

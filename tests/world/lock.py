@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from rollback_actions.session import lock
-from rollback_actions.session.lock import LockVolumes, TargetLock
+from rollback_actions.session import session
+from rollback_actions.session.session import LockVolumes, TargetLock
 from rollproof.planning import lock_state
 from rollproof.system.holder import Holder
 
@@ -45,7 +45,7 @@ class StandInPlace(LockVolumes):
 def keep_locks_in_memory(monkeypatch: pytest.MonkeyPatch) -> StandInPlace:
     """Have every lock of this process kept in one stand-in, and return that."""
     stand_in = StandInPlace()
-    monkeypatch.setattr(lock, "LockVolumes", lambda *_: stand_in)
+    monkeypatch.setattr(session, "LockVolumes", lambda *_: stand_in)
     monkeypatch.setattr(lock_state, "LockRecords", lambda *_: stand_in)
     return stand_in
 

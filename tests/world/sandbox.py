@@ -20,16 +20,14 @@ from rollback_actions.backup.taking import take_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.outside import Outside
 from rollback_actions.rollback.engine import roll_back
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import Recorder
-from rollproof.backups.index import write_index
+from rollback_actions.session.session import Journal, Recorder
+from rollproof.backups.sets import write_index
 from rollproof.baseline.facts import Facts, Surroundings
 from rollproof.collection import Json
 from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
-from rollproof.incident.journal import verify_journal
-from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.journal import Step, StepId, verify_journal
 from rollproof.incident.rollback_request import RollbackRequest
 from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished, UnfinishedFile

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from rollproof.collection import Json
 from rollproof.engines.container_settings import stated
 from rollproof.engines.engine import Mount
-from rollproof.engines.questions import asking
+from rollproof.engines.insides import asking
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.profile.profile import Engine
 

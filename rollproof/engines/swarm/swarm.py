@@ -22,7 +22,7 @@ from rollproof.engines.engine import (
     Stranger,
     Usage,
 )
-from rollproof.engines.questions import asking
+from rollproof.engines.insides import asking
 from rollproof.engines.swarm.stack import NAMESPACE, Node, Service, Stack, Task, context_of, read_stack
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.profile.profile import Engine

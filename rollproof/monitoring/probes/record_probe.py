@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from rollproof.baseline.comparison import expired_by_now
 from rollproof.baseline.facts import Facts, whole_digest
 from rollproof.baseline.folder import Baseline, recorded_collection
-from rollproof.baseline.sampling import SamplePlan
+from rollproof.baseline.recording import SamplePlan
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.incident.samples import ProbeId, ProbeKind

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from rollproof.engines.compose import PROJECT_LABEL
 from rollproof.engines.engine import Container, ContainerEngine, Mount, mounts_at
-from rollproof.engines.questions import asking
+from rollproof.engines.insides import asking
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord, RecordHash

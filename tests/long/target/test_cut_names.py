@@ -14,8 +14,7 @@ import pytest
 from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import Recorder
+from rollback_actions.session.session import Journal, Recorder
 from rollproof.backups.sets import BackupSet
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ExitCode

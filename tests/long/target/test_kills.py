@@ -15,8 +15,7 @@ import pytest
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ExitCode
 from rollproof.git.repository import git
-from rollproof.incident.journal import verify_journal
-from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.journal import Step, StepId, verify_journal
 from rollproof.profile.profile import Target
 from staging.kills.kill import Action, Killer
 from staging.kills.outcome import Keys

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from rollproof.errors import ExitCode
-from rollproof.incident.journal import JournalEvent, read_journal, verify_journal
-from rollproof.incident.journal_steps import id_of
+from rollproof.incident.journal import JournalEvent, id_of, read_journal, verify_journal
 from rollproof.incident.severity import Severity, assess_now, monitored_samples
 from rollproof.monitoring.assessment import Assessed, scope_of
 from rollproof.profile.profile import Target

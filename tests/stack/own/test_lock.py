@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 
-from rollback_actions.session.lock import LockVolumes, TargetLock
+from rollback_actions.session.session import LockVolumes, TargetLock
 from rollproof.errors import UsageProblem
 from rollproof.planning.lock_state import LABEL
 from rollproof.system.holder import Holder
@@ -29,8 +29,8 @@ ROUNDS = 4
 TAKER = """
 import sys
 from rollproof.errors import UsageProblem
-from rollback_actions.session.lock import TargetLock
-from rollback_actions.session.lock import LockVolumes
+from rollback_actions.session.session import TargetLock
+from rollback_actions.session.session import LockVolumes
 place = LockVolumes(sys.argv[1], 10)
 for line in sys.stdin:
     lock = TargetLock(place, "t", "try", take_over=line == "over\\n")

@@ -18,8 +18,7 @@ import pytest
 from rollproof.baseline.comparison import Comparison
 from rollproof.baseline.demands import demands_of
 from rollproof.baseline.folder import Baseline, BaselineDraft
-from rollproof.baseline.recording import record_collection, record_content, record_store
-from rollproof.baseline.sampling import SamplePlan
+from rollproof.baseline.recording import SamplePlan, record_collection, record_content, record_store
 from rollproof.engines.engine import Endpoint, open_engine
 from rollproof.observation.content import compare
 from rollproof.profile.profile import Target, load_target

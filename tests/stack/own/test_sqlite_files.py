@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rollproof.contract.reading import Reading, read
+from rollproof.contract.subject import Reading, read
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.profile.sections import Policy

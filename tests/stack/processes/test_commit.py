@@ -10,8 +10,7 @@ import pytest
 
 from rollback_actions.rollback.checkout import check_out
 from rollproof.errors import ActionFailed, UsageProblem
-from rollproof.git.copied_commits import copied
-from rollproof.git.repository import checked_out, head, resolve_commit
+from rollproof.git.repository import checked_out, copied, head, resolve_commit
 from tests.real_git import git
 
 

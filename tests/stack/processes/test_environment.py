@@ -14,8 +14,8 @@ from typing import cast
 
 import pytest
 
-from rollproof.engines.address import DEFAULT_HOST, endpoint, engine_is_here
 from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.engines.host import DEFAULT_HOST, endpoint, engine_is_here
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.profile.sections import Address
 from rollproof.stores.milvus.descriptor import MilvusProfile

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from rollback_actions.rollback.checkout import check_out
-from rollproof.git.copied_commits import copied
-from rollproof.git.migration_files import changed_names, content_at
 from rollproof.git.repository import (
+    changed_names,
     checked_out,
     contains,
+    content_at,
+    copied,
     head,
     read_working_copy,
     resolve_commit,

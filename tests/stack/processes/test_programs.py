@@ -14,7 +14,7 @@ import pytest
 
 from rollback_actions.backup.scratch import rendered
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 from rollproof.doctor import every_need, examination
 from rollproof.doctor.examination import Need, NeedOutcome, examine
 from rollproof.errors import ActionFailed, ExitCode

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.git.migration_files import changed_names, content_at
-from rollproof.git.repository import read_working_copy
-from rollproof.git.saved_commit import read_saved_commit
+from rollproof.git.repository import changed_names, content_at, read_saved_commit, read_working_copy
 from tests.real_git import git
 from tests.unit.command_line import Ran
 from tests.world.sandbox import Sandbox

@@ -13,7 +13,8 @@ import pytest
 from reports.bundle.bundle import CHECKER_FILE, write_bundle
 from reports.bundle.verify_record import check
 from reports.incident.record import read_incident_record
-from reports.run import completion, renewal
+from reports.run import record as run_record
+from reports.run import renewal
 from reports.run.renewal import renew
 from reports.verdict.verdict import read_verdict, recounted
 from rollproof.errors import ActionFailed, ExitCode, Unverifiable
@@ -79,7 +80,7 @@ def unsigned(tmp_path: Path, unsigned_once: SealedRecord) -> SealedRecord:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Node and Allure are tried elsewhere."""
     monkeypatch.setattr(renewal, "render", lambda *_, **__: None)
-    monkeypatch.setattr(completion, "draw_timeline", lambda *_, **__: ())
+    monkeypatch.setattr(run_record, "draw_timeline", lambda *_, **__: ())
 
 
 def edit(path: Path, old: str, new: str) -> None:

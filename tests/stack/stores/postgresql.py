@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 import pytest
 from pydantic import SecretStr
 
-from rollproof.contract.reading import whole
+from rollproof.contract.subject import whole
 from rollproof.errors import ActionFailed
 from rollproof.profile.sections import Account, Address
 from rollproof.stores.contract import ExportedRecord

@@ -16,7 +16,7 @@ import pytest
 
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.incident.incident import incidents_of
-from rollproof.incident.trials import Part
+from rollproof.incident.rehearsals import Part
 from staging.stack.stack import Stack
 from tests.real_git import git
 from tests.run_outcome import Outcome

@@ -13,7 +13,7 @@ import pytest
 
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ExitCode
-from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.journal import Step, StepId
 from rollproof.profile.profile import Target
 from rollproof.record_names import UNFINISHED
 from staging.kills.kill import Action, Killer

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from rollproof.application.calls import filled, values_at
 from rollproof.application.canary import Canary
-from rollproof.application.client import ApplicationClient, LoggedIn, Refused
+from rollproof.application.client import ApplicationClient, LoggedIn, Refused, filled, values_at
 from rollproof.errors import Mismatch, Unverifiable
 from rollproof.profile.application_profile import Application
 from rollproof.profile.functions import Functions

@@ -12,10 +12,10 @@ from unittest.mock import create_autospec
 import pytest
 
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
-from rollproof.backups import index
+from rollproof.backups.sets import standing_collections
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.incident.incident import Incident
-from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.journal import Step, StepId
 from rollproof.losses.changes import written_since
 from rollproof.planning.plan import Plan, plan_database, plan_emergency
 from rollproof.profile.profile import load_target
@@ -167,7 +167,7 @@ def test_a_collection_that_cannot_be_read_does_not_hide_its_neighbours(sandbox: 
         what="counts", expected="numbers", observed="not loaded", source="milvus", hint="load it"
     )
     store = sandbox.target.stores["redis"]
-    found = index.standing_collections("redis", store, sandbox.engine, lambda *_, **__: view)
+    found = standing_collections("redis", store, sandbox.engine, lambda *_, **__: view)
     assert found == ["readable", "not loaded"]
     view.__exit__.assert_called_once()
 

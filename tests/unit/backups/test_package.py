@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.backups.newest_backup import newest_backup
 from rollproof.backups.sets import MANIFEST as SET_MANIFEST
-from rollproof.backups.sets import SetManifest, stamp_of
+from rollproof.backups.sets import SetManifest, newest_backup, stamp_of
 from rollproof.errors import ActionFailed, Mismatch
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.package import MANIFEST, read_package, write_package

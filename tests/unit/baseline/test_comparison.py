@@ -12,7 +12,7 @@ import pytest
 
 from rollproof.baseline.comparison import Comparison, compare_records
 from rollproof.baseline.facts import RecordedCollection
-from rollproof.baseline.sampling import Coverage, SamplePlan, plan, shares_of_stores
+from rollproof.baseline.recording import Coverage, SamplePlan, plan, shares_of_stores
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.judgement.judge import allows_count

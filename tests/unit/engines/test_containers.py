@@ -26,9 +26,9 @@ from rollproof.baseline.configuration import (
     setting_differences,
 )
 from rollproof.engines import compose, compose_project
-from rollproof.engines.address import engine_is_here
 from rollproof.engines.compose import ComposeEngine, _container
 from rollproof.engines.engine import Container, EngineUnreached, Inside, Mount
+from rollproof.engines.host import engine_is_here
 from rollproof.engines.insides import inside
 from rollproof.errors import ActionFailed, Meaning
 from rollproof.profile.profile import Engine

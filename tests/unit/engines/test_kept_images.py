@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rollback_actions.backup.images import bring_images, keep_images
+from rollback_actions.backup.taking import bring_images, keep_images
 from rollproof.backups.images import FILE, image_folder, images_to_load, is_kept, kept_image
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident

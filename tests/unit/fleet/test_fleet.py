@@ -9,8 +9,7 @@ import pytest
 
 from rollproof.cli import fleet
 from rollproof.errors import ExitCode, UsageProblem
-from rollproof.fleet.side_by_side import Outcome, RunEnd
-from rollproof.fleet.targets import find_targets
+from rollproof.fleet.side_by_side import Outcome, RunEnd, find_targets
 from rollproof.verdict import Verdict
 
 PASSED, FAILED, BROKEN = Verdict.PASSED, Verdict.FAILED, Verdict.BROKEN

@@ -12,12 +12,12 @@ import pytest
 
 from checks.premigration import test_step5_staging as step5
 from fixtures.gating.evidence import Expect
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 from rollproof.errors import ExitCode, Mismatch, Unverifiable
 from rollproof.incident.incident import new_incident
 from rollproof.incident.journal import JournalBroken
 from rollproof.incident.rehearsals import BEGAN, ENDED
-from rollproof.incident.reopening import closed_gates_for, read_reopenings
+from rollproof.incident.rollbacks import closed_gates_for, read_reopenings
 from rollproof.profile.profile import Signing, Target, load_target
 from rollproof.record_names import JOURNAL, UNFINISHED
 from rollproof.sealing.seal import Sealing

@@ -12,7 +12,7 @@ import pytest
 from rollproof.baseline.comparison import Comparison, Keys
 from rollproof.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
 from rollproof.baseline.folder import Baseline
-from rollproof.baseline.sampling import Coverage
+from rollproof.baseline.recording import Coverage
 from rollproof.collection import Case, Json
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.judgement.finding import Aspect, Change, Finding

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rollproof.baseline import comparison
 from rollproof.baseline.comparison import Comparison, compare_records
-from rollproof.baseline.sampling import Coverage
+from rollproof.baseline.recording import Coverage
 from rollproof.losses.accounting import Account, account_for
 from rollproof.losses.lost_window import pairs
 from rollproof.stores.contract import RecordHash

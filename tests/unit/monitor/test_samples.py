@@ -10,8 +10,16 @@ import pytest
 
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident
-from rollproof.incident.kept_samples import keep_samples, read_kept, samples_kept
-from rollproof.incident.samples import Probe, ProbeKind, Sample, read_samples, samples_path
+from rollproof.incident.samples import (
+    Probe,
+    ProbeKind,
+    Sample,
+    keep_samples,
+    read_kept,
+    read_samples,
+    samples_kept,
+    samples_path,
+)
 from rollproof.profile.profile import Target
 from rollproof.record_names import SAMPLES
 from rollproof.system.clock import Moment

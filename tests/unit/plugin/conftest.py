@@ -45,7 +45,7 @@ def sandbox(pytester: pytest.Pytester, stopped_clock: Clock, monkeypatch: pytest
     # A check that is written again within a second must not be taken for the one before it.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr("reports.run.record.installed_allure", lambda: None)
-    monkeypatch.setattr("reports.run.completion.draw_timeline", lambda *_: ())
+    monkeypatch.setattr("reports.run.record.draw_timeline", lambda *_: ())
     made = Here(pytester.path, pytester=pytester, plugin=Passing(stopped_clock))
     # The end of this process would be that of all tests.
     monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda left, **_: made.hard_timer.append(left))

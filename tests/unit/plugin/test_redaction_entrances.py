@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 from tests.canaries import CHECKS, ENDINGS, hold_canaries, leaks, leaks_of, require_all_reported, written
 from tests.plugin_sandbox import Here
 
@@ -69,7 +69,7 @@ MUTATIONS: dict[str, tuple[str, Callable[..., object] | None, str]] = {
     "allure": ("reports.allure.results._redacted", lambda value, _: value, "step"),
     "text": ("reports.allure.results._text", lambda value, _: value, "evidence"),
     "bytes": ("rollproof.redaction.redactor.Redactor.data", lambda _, data: data, "bytes"),
-    "journal": ("rollback_actions.session.journal.Journal.__init__", _write_as_it_is, "journal"),
+    "journal": ("rollback_actions.session.session.Journal.__init__", _write_as_it_is, "journal"),
 }
 
 

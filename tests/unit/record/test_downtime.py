@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 from rollproof.errors import UsageProblem
 from rollproof.incident.downtime import (
     Downtime,

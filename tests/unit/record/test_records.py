@@ -16,8 +16,8 @@ import pytest
 
 from reports.terminal.document import answer, ask
 from rollback_actions import check_run
-from rollback_actions.session import journal as journal_module
-from rollback_actions.session.journal import Journal
+from rollback_actions.session import session as session_module
+from rollback_actions.session.session import Journal
 from rollproof.errors import ActionFailed, ExitCode, Problem, UsageProblem
 from rollproof.incident import journal as reading
 from rollproof.incident.journal import JournalBroken, read_journal, verify_journal
@@ -122,7 +122,7 @@ def test_a_full_disk_is_said_and_gone_on_after(
     path: Path, monkeypatch: pytest.MonkeyPatch, *, after: bool
 ) -> None:
     full = _Full(append_line, after=after)
-    monkeypatch.setattr(journal_module, "append_line", full)
+    monkeypatch.setattr(session_module, "append_line", full)
     journal = Journal(path, str)
     for number in range(2):
         with pytest.raises(

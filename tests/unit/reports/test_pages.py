@@ -14,7 +14,7 @@ from reports.incident.events import timeline_of
 from reports.incident.record import read_incident_record
 from reports.pictures import timeline
 from reports.pictures.album import TIMELINE, draw_timeline, remove_timeline
-from reports.verdict.limits import known_limits
+from reports.verdict.verdict import known_limits
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, Surroundings
 from rollproof.profile.functions import Functions
 from rollproof.profile.premigration import Waiver

@@ -10,10 +10,9 @@ import pytest
 
 from reports.incident.events import Kind, Timeline, timeline_of
 from reports.incident.record import read_incident_record
-from reports.postmortem.postmortem import BY_PEOPLE, post_mortem, write_post_mortem
-from reports.postmortem.story import Story, story_of
+from reports.postmortem.postmortem import BY_PEOPLE, Story, post_mortem, story_of, write_post_mortem
 from reports.verdict.verdict import recounted
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 from rollproof.errors import ExitCode, Meaning, Unverifiable
 from rollproof.incident.ledger import Planned, Result, Run
 from rollproof.incident.rehearsals import WRITES

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from reports.run import completion, renewal
+from reports.run import record as run_record
+from reports.run import renewal
 from rollproof.cli.command_line import app
 from rollproof.errors import ExitCode, Problem, code_of
 from rollproof.incident.incident import find_or_create_change
@@ -27,7 +28,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         folders.append(folder)
         return folder
 
-    monkeypatch.setattr(completion, "draw_timeline", lambda *_: [])
+    monkeypatch.setattr(run_record, "draw_timeline", lambda *_: [])
     monkeypatch.setattr(renewal, "render", render)
     return folders
 

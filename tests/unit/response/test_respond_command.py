@@ -16,14 +16,13 @@ import pytest
 from rollback_actions import check_run
 from rollback_actions.contacts.contacts import ContactClock
 from rollback_actions.respond import response
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import RollbackRecord, find_or_create_incident, load_incident, new_incident
 from rollproof.incident.journal import verify_journal
-from rollproof.incident.kept_samples import read_kept
 from rollproof.incident.rollback_request import Kind, RollbackRequest
-from rollproof.incident.samples import samples_path
+from rollproof.incident.samples import read_kept, samples_path
 from rollproof.planning.refusals import Allowed
 from rollproof.planning.unfinished import Unfinished, unfinished_of
 from rollproof.profile.profile import Target

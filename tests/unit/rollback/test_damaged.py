@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 
 from reports.answers.outline import losses
-from rollback_actions.session.lock import TargetLock
-from rollback_actions.session.session import Session, open_session
+from rollback_actions.session.session import Session, TargetLock, open_session
 from rollproof.backups.sets import find_backup
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord, load_incident
-from rollproof.incident.journal import JournalBroken, verify_journal
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import JournalBroken, Step, verify_journal
 from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_unfinished
 from rollproof.planning.status import StepState, newest_rollback

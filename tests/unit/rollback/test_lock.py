@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from rollback_actions.session.lock import TargetLock
+from rollback_actions.session.session import TargetLock
 from rollproof.errors import Unverifiable, UsageProblem
 from rollproof.planning.lock_state import LockState
 from rollproof.system.holder import Holder

@@ -10,7 +10,7 @@ import pytest
 from rollproof.application.maintenance import in_maintenance, kept_out
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step
 from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full
 from rollproof.profile.profile import Target
 from tests.world.sandbox import MAINTAINED, WAY_IN, WRITERS, Sandbox, StandInProxy, begun, image, proxied

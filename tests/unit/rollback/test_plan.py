@@ -11,7 +11,7 @@ from rollback_actions.rollback.engine import origin_of
 from rollproof.baseline.known_good import baseline_of
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
 from rollproof.incident.incident import Incident, Origin
-from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.journal import Step, StepId
 from rollproof.incident.rollbacks import rollback_in
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_service, plan_unfinished
 from rollproof.planning.unfinished import Unfinished, read_unfinished

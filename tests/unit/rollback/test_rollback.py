@@ -24,8 +24,7 @@ from rollproof.baseline.facts import RecordedContainer, Surroundings
 from rollproof.errors import ActionFailed
 from rollproof.git.repository import head
 from rollproof.incident.incident import Incident
-from rollproof.incident.journal import verify_journal
-from rollproof.incident.journal_steps import Step, StepId, steps_in
+from rollproof.incident.journal import Step, StepId, steps_in, verify_journal
 from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
 from rollproof.planning.unfinished import interrupted, unfinished_of
 from rollproof.profile.profile import load_target

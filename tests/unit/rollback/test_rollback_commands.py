@@ -11,12 +11,10 @@ from functools import partial
 import pytest
 
 from rollback_actions.rollback import rollback_run
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import Recorder
+from rollback_actions.session.session import Journal, Recorder
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import Incident
-from rollproof.incident.journal import verify_journal
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step, verify_journal
 from rollproof.incident.rollback_request import Kind
 from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished, read_unfinished

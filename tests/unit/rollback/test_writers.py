@@ -7,11 +7,11 @@ from threading import Event
 
 import pytest
 
-from rollback_actions.rollback.connections import watch_of
+from rollback_actions.rollback.maintenance import watch_of
 from rollproof.engines.engine import RunningContainer
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident
-from rollproof.incident.journal_steps import Step
+from rollproof.incident.journal import Step
 from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.writers import WriterSeen
 from rollproof.stores.keeper import Client

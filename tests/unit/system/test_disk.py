@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rollback_actions.backup.taking import new_backup_folder
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import Journal
 from rollproof import reading
 from rollproof.errors import no_space
 from rollproof.incident.incident import Incident

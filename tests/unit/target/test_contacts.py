@@ -10,8 +10,8 @@ from typing import Any, Self
 import pytest
 from pydantic import SecretStr
 
-from rollback_actions.contacts import delivery
-from rollback_actions.contacts.delivery import deliver
+from rollback_actions.contacts import contacts
+from rollback_actions.contacts.contacts import deliver
 from rollproof.profile.channels import public_part
 from rollproof.profile.contacts import Contacts
 from rollproof.profile.profile import load_target
@@ -201,7 +201,7 @@ def test_a_plugin_that_fails_says_no_part_of_its_url(
         def notify(self, **_: str) -> bool:
             raise ConnectionError(f"HTTP 500 from {part} of {url}")
 
-    monkeypatch.setattr(delivery, "sender_of", lambda _: Channel())
+    monkeypatch.setattr(contacts, "sender_of", lambda _: Channel())
     (found,) = deliver({"1": SecretStr(url)}, "title", "body", 10.0).values()
     assert not found.delivered
     assert found.reason.startswith("ConnectionError: Apprise did not deliver it")

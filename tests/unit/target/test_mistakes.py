@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rollproof.backups import sets as backup_sets
-from rollproof.backups.index import FOLDER as INDEX
+from rollproof.backups.sets import FOLDER as INDEX
 from rollproof.errors import ExitCode
 from rollproof.losses import lost_window
 from rollproof.profile.mistakes import ProfileProblem

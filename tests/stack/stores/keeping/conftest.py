@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rollproof.contract.cases import ONLY
+from rollproof.contract.subject import ONLY
 from tests.stack.stores.keeping.contract import MARKERS, kept, latest, parametrize
 from tests.stack.stores.registry import SUBJECTS
 from tests.stack.stores.subject import Given, Subject

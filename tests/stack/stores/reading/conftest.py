@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rollproof.contract.cases import ONLY, before, content, filled, mended, parametrize
+from rollproof.contract.subject import ONLY, before, content, filled, mended, parametrize
 from tests.running.cut import VARIANT
 from tests.stack.stores.registry import SUBJECTS
 from tests.stack.stores.subject import Given, Subject

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from kafka import KafkaProducer
 
-from rollproof.contract.reading import digests, read
+from rollproof.contract.subject import digests, read
 from rollproof.errors import Unverifiable
 from rollproof.stores.kafka import reader as kafka_content
 from rollproof.stores.kafka.broker import Broker

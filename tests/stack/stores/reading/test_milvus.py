@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollproof.contract.reading import digests, recorded, whole
+from rollproof.contract.subject import digests, recorded, whole
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.stores.contract import Beside
 from rollproof.stores.milvus import client as milvus_client

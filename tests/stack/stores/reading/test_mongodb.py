@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rollproof.contract.reading import digests, recorded, whole
+from rollproof.contract.subject import digests, recorded, whole
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Digest, Pace, RecordHash
 from rollproof.stores.reader import Reader

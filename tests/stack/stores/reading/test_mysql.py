@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from rollproof.contract.reading import digests, recorded, whole
+from rollproof.contract.subject import digests, recorded, whole
 from rollproof.errors import Unverifiable
 from rollproof.judgement.schemas import schema_differences
 from rollproof.profile.sections import Policy

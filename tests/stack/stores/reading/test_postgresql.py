@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from rollproof.contract.reading import recorded, whole
+from rollproof.contract.subject import recorded, whole
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.stores.contract import LOADED, Digest, Pace, Recall, Rights
 from rollproof.stores.postgresql.client import MAINTENANCE

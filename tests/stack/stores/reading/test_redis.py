@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollproof.contract.reading import Reading, digests, read
+from rollproof.contract.subject import Reading, digests, read
 from rollproof.errors import Unverifiable
 from rollproof.stores.reader import Reader
 from rollproof.stores.redis import reader as redis_content

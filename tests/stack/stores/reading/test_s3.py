@@ -10,9 +10,9 @@ import minio
 import pytest
 
 from fixtures import stores
+from rollproof.baseline.demands import lost_sight, require_whole_sight
 from rollproof.baseline.facts import RecordedContent
-from rollproof.baseline.sight import lost_sight, require_whole_sight
-from rollproof.contract.reading import read
+from rollproof.contract.subject import read
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.stores.reader import Reader
 from rollproof.stores.s3.descriptor import VERSIONS
