@@ -8,8 +8,7 @@ from fixtures.gating.evidence import Expect, Note
 from rollproof.errors import listed
 from rollproof.home import typed
 from rollproof.profile.profile import Target
-from rollproof.team.change import ChangeRecord
-from rollproof.team.change_document import ChangeDocument
+from rollproof.team.change import ChangeDocument, ChangeRecord
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step4]
 

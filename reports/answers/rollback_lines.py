@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rollproof.application.maintenance import kept_out
+from rollproof.application.client import kept_out
 from rollproof.incident.incident import RollbackRecord
 from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.planning.advice import Advice
-from rollproof.planning.lock_state import LockState
-from rollproof.planning.status import Ran, Status, StepState
+from rollproof.planning.status import LockState, Ran, Status, StepState
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
 from rollproof.sealing.seal import SealState

@@ -16,7 +16,7 @@ from typing import Any
 from reports.incident.record import OTHER_SHAPE, IncidentRecord, RecordedRun
 from reports.text.page import TITLES
 from rollproof.errors import shortened
-from rollproof.incident import response_record as response
+from rollproof.incident import downtime as response
 from rollproof.incident.downtime import incident_began, rollbacks_began
 from rollproof.incident.journal import JournalEvent, RecordedStep, Step, first_line, steps_in
 from rollproof.incident.ledger import Planned, RunFacts

@@ -14,12 +14,11 @@ from reports.text.page import TEMPLATES, TITLES, heading_of, markdown
 from reports.verdict.verdict import meaning, signature_of
 from rollproof.errors import Meaning, Unverifiable, UsageProblem, reason_of
 from rollproof.home import COMMAND, typed
-from rollproof.incident.downtime import Since, is_late, read_downtime
+from rollproof.incident.downtime import AGREED, ASSESSED, ENDED, Ending, Since, is_late, read_downtime
 from rollproof.incident.incident import IncidentKind
 from rollproof.incident.journal import Step, id_of
 from rollproof.incident.ledger import Result
 from rollproof.incident.rehearsals import WRITES
-from rollproof.incident.response_record import AGREED, ASSESSED, ENDED, Ending
 from rollproof.incident.severity import Severity, Standing, assess
 from rollproof.incident.tally import NEVER_REPORTED
 from rollproof.reading import read_regular

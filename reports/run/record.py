@@ -233,7 +233,7 @@ class _Record:
         application = self._verification.target.application
         if not self._incident.closed or application.way_in is None:
             return
-        from rollproof.application.maintenance import kept_out  # noqa: PLC0415 - an HTTP client at every start
+        from rollproof.application.client import kept_out  # noqa: PLC0415 - an HTTP client at every start
 
         if kept_out(application):
             self._notes.append(f"  users are still kept out: {typed('rollback let-in')}")

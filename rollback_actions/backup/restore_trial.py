@@ -15,7 +15,7 @@ from rollproof.engines.engine import ContainerEngine, open_engine
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.incident.rehearsals import Trial, TrialOfStore, of_problem
 from rollproof.judgement.finding import Aspect, Finding
-from rollproof.observation.differences import findings_on
+from rollproof.observation.observation import findings_on
 from rollproof.observation.store import Reading
 from rollproof.profile.kinds import descriptor_of, means_of
 from rollproof.profile.profile import Target

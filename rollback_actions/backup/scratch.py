@@ -26,8 +26,8 @@ from rollproof.profile.profile import Engine, Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.stores.registry import endpoint_of, reader_at
 from rollproof.system.command import Deadline, run_command
-from rollproof.system.file_lock import file_lock
 from rollproof.system.files import create_file
+from rollproof.system.holder import file_lock
 from rollproof.system.state import made_state_folder
 
 Configuration = Mapping[str, Any]

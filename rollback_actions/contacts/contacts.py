@@ -25,17 +25,21 @@ from rollproof.git.repository import git
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, find_or_create_change
 from rollproof.incident.journal import DETECTED
-from rollproof.profile.channels import names_of, sender_of
+from rollproof.profile.contacts import names_of, sender_of
 from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, ROLLBACK, UNFINISHED
 from rollproof.system.clock import Moment, t_plus
-from rollproof.system.file_lock import file_lock
-from rollproof.system.holder import author
+from rollproof.system.holder import author, file_lock
 from rollproof.system.side_by_side import Question, wait_for
-from rollproof.team.change import ACKNOWLEDGED, NOTIFIED, change_journal_path, read_change
-from rollproof.team.change_document import ChangeDocument, read_document
-from rollproof.team.contact_flow import Due, Flow, contact_channels, flow_of
-from rollproof.team.contact_message import answer_command, message
+from rollproof.team.change import (
+    ACKNOWLEDGED,
+    NOTIFIED,
+    ChangeDocument,
+    change_journal_path,
+    read_change,
+    read_document,
+)
+from rollproof.team.contact_flow import Due, Flow, answer_command, contact_channels, flow_of, message
 from rollproof.team.contact_record import (
     ALERTED,
     ASSESSED,

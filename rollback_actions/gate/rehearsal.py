@@ -23,8 +23,7 @@ from rollproof.incident.journal import Step
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.samples import samples_kept
 from rollproof.incident.tally import tally
-from rollproof.migrations.effects import Effects, effects_of
-from rollproof.migrations.migrated_baseline import baseline_of_migrated
+from rollproof.migrations.effects import Effects, baseline_of_migrated, effects_of
 from rollproof.planning.plan import plan_emergency, plan_full
 from rollproof.profile.profile import Target
 from rollproof.sealing.seal import seal_state

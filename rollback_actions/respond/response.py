@@ -22,12 +22,9 @@ from rollback_actions import check_run
 from rollback_actions.contacts.contacts import alert_due
 from rollback_actions.rollback.rollback_run import begin, let_in, resume
 from rollback_actions.session.session import Detail, Journal
-from rollproof.application.maintenance import kept_out
+from rollproof.application.client import kept_out
 from rollproof.errors import ExitCode, Mismatch, Problem, UsageProblem, code_of
-from rollproof.incident.downtime import record_downtime
-from rollproof.incident.incident import Incident, find_or_create_incident, incident_of, load_incident
-from rollproof.incident.journal import verify_journal
-from rollproof.incident.response_record import (
+from rollproof.incident.downtime import (
     AGREED,
     ALLOWED,
     ASSESSED,
@@ -39,25 +36,28 @@ from rollproof.incident.response_record import (
     VERIFIED,
     VERIFYING,
     Ending,
+    record_downtime,
 )
+from rollproof.incident.incident import Incident, find_or_create_incident, incident_of, load_incident
+from rollproof.incident.journal import verify_journal
 from rollproof.incident.samples import samples_kept
 from rollproof.incident.severity import Assessment, Severity, Standing
 from rollproof.incident.tally import tally
 from rollproof.monitoring.assessment import Assessed, assess_target, decision_by
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import Foreseen
-from rollproof.planning.lock_state import lock_state
 from rollproof.planning.plan import Plan, plan_of
 from rollproof.planning.refusals import Allowed, Asked, advice_of, refusals
+from rollproof.planning.status import lock_state
 from rollproof.planning.tree import Action, Decision
 from rollproof.planning.unfinished import interrupted, read_unfinished
 from rollproof.profile.profile import Target, load_target
 from rollproof.record_names import RESPONSE
 from rollproof.sealing.seal import seal_state, sealed
 from rollproof.system.clock import Moment, age
-from rollproof.system.file_lock import file_lock
+from rollproof.system.holder import file_lock
 from rollproof.system.record_files import as_json
-from rollproof.team.contact_message import assessment_text
+from rollproof.team.contact_flow import assessment_text
 from rollproof.verdict import Verdict
 
 # An investigation assesses again every so many beats: a critical result is decided on at once.

@@ -15,7 +15,7 @@ from functools import partial
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.outside import Outside
 from rollback_actions.session.session import Recorder
-from rollproof.application.maintenance import in_maintenance
+from rollproof.application.client import in_maintenance
 from rollproof.engines.by_hand import by_hand
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Problem, Unverifiable

@@ -15,7 +15,7 @@ from rollback_actions.outside import Outside
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.session.session import open_lock, open_session, require_own_engine
-from rollproof.application.maintenance import kept_out
+from rollproof.application.client import kept_out
 from rollproof.backups.sets import NEWEST
 from rollproof.engines.engine import open_engine
 from rollproof.errors import ExitCode, Problem, Unverifiable, UsageProblem
@@ -26,10 +26,9 @@ from rollproof.incident.rollback_request import Kind, RollbackRequest
 from rollproof.incident.samples import samples_kept
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import foresee, not_judged
-from rollproof.planning.lock_state import lock_state
 from rollproof.planning.plan import Plan, plan_for, plan_unfinished
 from rollproof.planning.refusals import Allowed, Asked, advice_of, refusals
-from rollproof.planning.status import newest_rollback
+from rollproof.planning.status import lock_state, newest_rollback
 from rollproof.planning.unfinished import interrupted, unfinished_of
 from rollproof.profile.profile import load_target
 from rollproof.record_names import UNFINISHED

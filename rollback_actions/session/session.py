@@ -31,15 +31,14 @@ from rollproof.incident.journal import (
 )
 from rollproof.incident.leaks import without_leaks
 from rollproof.planning.advice import TAKE_OVER
-from rollproof.planning.lock_state import FREE, LABEL, LockRecords, read_lock, record_of
+from rollproof.planning.status import FREE, LABEL, LockRecords, read_lock, record_of
 from rollproof.profile.profile import Target
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
 from rollproof.system.clock import Moment
 from rollproof.system.command import Ran, observed
-from rollproof.system.file_lock import file_lock
 from rollproof.system.files import append_line
-from rollproof.system.holder import Holder, author
+from rollproof.system.holder import Holder, author, file_lock
 from rollproof.system.process import Life, unhung
 from rollproof.system.record_files import as_json
 

@@ -25,7 +25,7 @@ from rollproof.profile.profile import Target
 from rollproof.reading import read_regular
 from rollproof.stores.reach import Readable
 from rollproof.stores.registry import at_place, endpoint_of
-from rollproof.system.file_lock import file_lock, locked_within
+from rollproof.system.holder import file_lock, locked_within
 from rollproof.system.side_by_side import NoAnswer
 
 _SECOND = 1.0

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -44,6 +44,10 @@ from rollproof.system.http import (
     unwrapped,
     whole_body,
 )
+
+if TYPE_CHECKING:
+    from httpx2 import BaseTransport
+
 
 Values = Mapping[str, Any]
 """The values that stand in requests, by name."""
@@ -521,3 +525,37 @@ def _one(found: Sequence[Any], place: str, request: Request) -> Any:  # noqa: AN
         observed = "none" if found in ([], [None]) else f"{len(found)}"
         raise other_shape(f"one value under {place}", observed, str(request))
     return found[0]
+
+
+GLANCE_SECONDS = 3.0
+"""For a look beside something else: a person waits for it."""
+_UNAVAILABLE = 503
+
+
+def in_maintenance(
+    application: Application,
+    seconds: float,
+    *,
+    by_way_in: bool = False,
+    transport: BaseTransport | None = None,
+) -> bool:
+    """Ask once, as a user would; tell whether the answer is an application's in maintenance.
+
+    `by_way_in` asks with the header that lets the canary in.
+
+    Raises:
+        Unverifiable: there is no answer within `seconds`.
+    """
+    way_in = application.way_in if by_way_in else None
+    with opened(Request("GET", str(application.url), way_in=way_in), seconds, transport) as (response, _):
+        return response.status_code == _UNAVAILABLE and "Retry-After" in response.headers
+
+
+def kept_out(application: Application, transport: BaseTransport | None = None) -> bool:
+    """Return whether users are seen to be kept out although the canary has a way in; False if unknown."""
+    if application.way_in is None:
+        return False
+    try:
+        return in_maintenance(application, GLANCE_SECONDS, transport=transport)
+    except Unverifiable:
+        return False

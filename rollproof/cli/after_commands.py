@@ -125,7 +125,7 @@ def compare(
     from reports.terminal.progress import Progress
     from rollproof.baseline.folder import load_baseline, named_baseline
     from rollproof.engines.engine import open_engine
-    from rollproof.observation.differences import findings_on
+    from rollproof.observation.observation import findings_on
     from rollproof.observation.store import Reading
     from rollproof.profile.profile import load_target
     from rollproof.stores.registry import at_place

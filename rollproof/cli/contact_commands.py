@@ -30,7 +30,7 @@ def run(
     from reports.terminal.progress import Progress
     from rollback_actions.contacts.contacts import ContactClock, require_contacts
     from rollproof.profile.profile import load_target
-    from rollproof.team.contact_message import clock_command
+    from rollproof.team.contact_flow import clock_command
 
     target = load_target(profile)
     require_contacts(target)

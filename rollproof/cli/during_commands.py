@@ -57,7 +57,7 @@ def monitor(
     from rollproof.monitoring.probes.probes import probes_of
     from rollproof.planning.advice import Advice
     from rollproof.profile.profile import load_target
-    from rollproof.system.file_lock import file_lock
+    from rollproof.system.holder import file_lock
 
     target = load_target(profile)
     path, redact = samples_path(target), target.redactor().text

@@ -25,7 +25,7 @@ from rollproof.engines.engine import ContainerEngine, Inside, open_engine
 from rollproof.errors import ActionFailed, listed
 from rollproof.git.repository import read_working_copy
 from rollproof.incident.journal import Step, Steps
-from rollproof.monitoring.probes.web_probes import page_status_of, usual_milliseconds
+from rollproof.monitoring.probes.application_probes import page_status_of, usual_milliseconds
 from rollproof.profile.profile import Target
 from rollproof.stores.references import follow_all
 from rollproof.stores.registry import open_reader

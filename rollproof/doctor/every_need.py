@@ -21,13 +21,13 @@ from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.engines.host import endpoint
 from rollproof.errors import ActionFailed, Mismatch, listed
 from rollproof.git.repository import read_working_copy
-from rollproof.monitoring.probes.web_probes import health_now
-from rollproof.profile.channels import public_part, sender_of
+from rollproof.monitoring.probes.application_probes import health_now
+from rollproof.profile.contacts import public_part, sender_of
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.mistakes import UNANSWERED, unanswered
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account, StoreProfile
-from rollproof.sealing.signature import sign
+from rollproof.sealing.seal import sign
 from rollproof.stores.registry import open_reader
 from rollproof.system.command import Deadline, run_command
 

@@ -15,9 +15,8 @@ import testinfra
 
 from rollproof.engines.engine import Container, Mount
 from rollproof.errors import ActionFailed, Meaning, Unverifiable
-from rollproof.profile.hosts import HostProfile
-from rollproof.system.command import Deadline, run_command
-from rollproof.system.docker_context import DEFAULT, context_name
+from rollproof.profile.engines import HostProfile
+from rollproof.system.command import DEFAULT, Deadline, context_name, run_command
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 

@@ -21,7 +21,6 @@ from rollproof.errors import Problem, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import CENTURY, Incident
 from rollproof.incident.journal import DETECTED, read_journal
-from rollproof.incident.response_record import ASSESSED
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.incident.samples import whole_samples
 from rollproof.incident.severity import assess
@@ -30,6 +29,26 @@ from rollproof.profile.profile import Target
 from rollproof.record_names import CONTACTS, DOWNTIME, JOURNAL, RESPONSE
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import read_record, rounded, write_record
+
+ALLOWED = "allowed"
+"""A person's permissions, by the command's options, before the first assessment."""
+ALLOWABLE = ("over_budget", "again", "take_over")
+"""The permissions in such a record, each true or false; `confirm` is a name, or nothing."""
+ASSESSED, INVESTIGATING, DECIDED, AGREED = "assessed", "investigating", "decided", "agreed"
+ROLLING_BACK, ROLLED_BACK = "rolling back", "rolled back"
+VERIFYING, VERIFIED, ENDED = "verifying", "verified", "ended"
+
+
+class Ending(StrEnum):
+    """The endings of a response."""
+
+    MONITORING = "continue monitoring"
+    DECLINED = "declined"
+    RESUMED = "resume operations"
+    LATE = "resume operations, later than the objective"
+    MANUAL = "manual intervention"
+    REFUSED = "refused"
+    CUT_OFF = "unknown"
 
 
 class Since(StrEnum):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from os.path import commonprefix
 from typing import Protocol
 
 from rollproof.baseline.comparison import Comparison
@@ -18,12 +19,19 @@ from rollproof.baseline.folder import Baseline, recorded_collection, recorded_co
 from rollproof.collection import Case, Json
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable, listed
 from rollproof.home import typed
-from rollproof.judgement.finding import Aspect, Change, Difference, EvidenceTable, Finding, not_judged
-from rollproof.judgement.items import ASPECTS, items_of
-from rollproof.judgement.schemas import schema_differences
+from rollproof.judgement.finding import (
+    ASPECTS,
+    Aspect,
+    Change,
+    Difference,
+    EvidenceTable,
+    Finding,
+    items_of,
+    not_judged,
+)
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Policy
-from rollproof.stores.contract import Beside, Recall
+from rollproof.stores.contract import LOAD_STATE, LOADED, Beside, Recall
 from rollproof.stores.policy import policy_of, unrecorded
 from rollproof.stores.references import Followed, judge, shown_names
 from rollproof.system.side_by_side import answer_of
@@ -540,3 +548,47 @@ def _not_compared(recorded: Beside, now: Beside) -> Iterator[str]:
         )
     if now.unread:
         yield f"not read, lacking a right: {listed(now.unread, between='; ')}"
+
+
+_LONGEST = 120
+_MOVES = frozenset({"auto_increment", "ordinal_position"})
+# So many characters of two long texts are shown before their first difference.
+_BEFORE = 20
+
+
+def schema_differences(recorded: Json, observed: Json, path: str = "") -> Iterator[tuple[Change, str]]:
+    """Yield each difference: ``Change.ALTERED, "columns.name.type: expected X, observed Y"``.
+
+    A collection that is loaded is never worse than at the capture, when it may still have been loading.
+    """
+    if path == LOAD_STATE and observed == LOADED:
+        return
+    if isinstance(recorded, dict) and isinstance(observed, dict):
+        for key in sorted({*recorded, *observed}):
+            where = f"{path}.{key}" if path else key
+            if key not in observed:
+                yield Change.GONE, f"{where}: expected {_text(recorded[key])}, observed none"
+            elif key not in recorded:
+                yield Change.ADDED, f"{where}: expected none, observed {_text(observed[key])}"
+            else:
+                yield from schema_differences(recorded[key], observed[key], where)
+    elif isinstance(recorded, list) and isinstance(observed, list) and len(recorded) == len(observed):
+        for number, (one, other) in enumerate(zip(recorded, observed, strict=True)):
+            yield from schema_differences(one, other, f"{path}[{number}]")
+    elif type(recorded) is not type(observed) or recorded != observed:
+        one, other = repr(recorded), repr(observed)
+        start = 0
+        if max(len(one), len(other)) > _LONGEST:
+            start = max(len(commonprefix((one, other))) - _BEFORE, 0)  # noqa: RUF071 - of characters
+        sides = f"expected {_excerpt(one, start)}, observed {_excerpt(other, start)}"
+        change = Change.MOVED if path.rpartition(".")[2] in _MOVES else Change.ALTERED
+        yield change, f"{path or 'schema'}: {sides}"
+
+
+def _text(value: Json) -> str:
+    return _excerpt(repr(value))
+
+
+def _excerpt(text: str, start: int = 0) -> str:
+    end = start + _LONGEST
+    return f"{'…' if start else ''}{text[start:end]}{'…' if len(text) > end else ''}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
 from math import inf
 from typing import Self, TypeVar
@@ -12,6 +12,8 @@ from rollproof.baseline.comparison import Comparison, expired_by_now
 from rollproof.baseline.recording import shares_of_stores
 from rollproof.collection import Case, Json
 from rollproof.errors import Mismatch, Problem, Unverifiable
+from rollproof.judgement.finding import ASPECTS, Aspect, Finding, items_of
+from rollproof.judgement.judge import Judge
 from rollproof.observation.store import ObservedStore, Reading
 from rollproof.profile.sections import Reference
 from rollproof.stores.contract import Answer, Beside, Recall, Retention
@@ -225,3 +227,28 @@ def _answered(pending: Pending[Answered]) -> Answered | NoAnswer:
         return pending()
     except (Mismatch, Problem) as wrong:
         return wrong
+
+
+def findings_on(
+    reading: Reading,
+    without: Collection[Aspect] = (),
+    shown: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> list[Finding]:
+    """Return the findings on a target's stores, which are read concurrently, except `without` aspects.
+
+    `shown` shows a step, such as ``compare mysql``, while its body runs.
+    """
+    target, baseline = reading.target, reading.baseline()
+    with Observation(reading) as observation:
+        for parameter, every in items_of(target, baseline.facts).items():
+            if ASPECTS.get(parameter) not in without:
+                for at in every:
+                    observation.begin(parameter, at)
+        judge = Judge(target, baseline, observation)
+        found = [*judge.of_profile()]
+        for store in target.stores:
+            with shown(f"compare {store}"):
+                found += judge.of_store(store, without)
+        with shown("follow the references between stores"):
+            found += judge.of_references(without)
+        return found

@@ -35,8 +35,7 @@ from rollproof.home import typed
 from rollproof.profile.application_profile import Application
 from rollproof.profile.bands import Bands
 from rollproof.profile.contacts import Contacts
-from rollproof.profile.engines import ENGINE_KINDS, EngineKind
-from rollproof.profile.hosts import HostProfile
+from rollproof.profile.engines import ENGINE_KINDS, EngineKind, HostProfile
 from rollproof.profile.kinds import AnyStore, descriptor_of, wrong_place, wrong_risk
 from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration

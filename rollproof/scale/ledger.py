@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from rollproof.application.maintenance import kept_out
+from rollproof.application.client import kept_out
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident
 from rollproof.incident.ledger import Run, runs

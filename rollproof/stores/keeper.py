@@ -8,18 +8,95 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from pydantic import SecretStr
+
+from rollproof.engines.engine import ContainerEngine, Endpoint, Mount
 from rollproof.errors import ActionFailed
 from rollproof.profile.data_formats import Fit, Marks, judge
 from rollproof.profile.kinds import descriptor_of
-from rollproof.stores.contract import ExportedRecord, RecordHash
+from rollproof.profile.sections import Address, WatchedProfile
+from rollproof.profile.store_descriptor import Profile
+from rollproof.stores.client_name import NAME, NAMES
+from rollproof.stores.contract import Blind, ExportedRecord, RecordHash
 from rollproof.stores.listed import in_parts
 from rollproof.stores.package import Kept, Package
-from rollproof.stores.reach import Reach
+from rollproof.stores.reach import Reach, account_of
 from rollproof.stores.registry import reader_at
 from rollproof.stores.snapshot import PART, Snapshot
-from rollproof.stores.writable import Writable
+
+
+class StoreControl(Protocol):
+    """What a keeper does to the containers of its store; the docstrings of `ComposeControl` say how."""
+
+    def run(
+        self,
+        service: str,
+        command: Sequence[str],
+        *,
+        deadline: float,
+        environment: Mapping[str, SecretStr] | None = None,
+        stdin: Path | None = None,
+        stdout: Path | None = None,
+    ) -> str:
+        """Run a command in the container of a service, and return its output."""
+
+    def stop(self, services: Iterable[str], *, deadline: float) -> None:
+        """Stop the containers of services."""
+
+    def start(self, services: Iterable[str], *, deadline: float) -> None:
+        """Start the containers of services, and wait until they are well."""
+
+    def save_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> Sequence[Path]:
+        """Write each data volume of stopped services to a tar."""
+
+    def load_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> None:
+        """Make each data volume of stopped services equal to its tar."""
+
+    def keep_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:
+        """Write the files of a mount to a tar."""
+
+    def replace_files(
+        self,
+        mount: Mount,
+        images: Sequence[str],
+        archive: Path,
+        *,
+        deadline: float,
+        spared: Sequence[str] = (),
+    ) -> None:
+        """Make the files of a mount those in a tar."""
+
+    def resolve(self, address: Address) -> Endpoint:
+        """Return the endpoint of an address, now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operated(Generic[Profile]):
+    """One store as its operator reaches it.
+
+    `engine` is for a store that is no server: it is read through the containers.
+    """
+
+    store: str
+    profile: Profile
+    endpoint: Endpoint
+    engine: ContainerEngine | None = field(default=None, kw_only=True)
+
+    @property
+    def reach(self) -> Reach:
+        """The operator's way to it, for one request."""
+        account = account_of(self.profile.operator)
+        return Reach(self.store, self.endpoint, account, self.profile.deadline_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Writable(Operated[Profile]):
+    """One store as its keeper is given it. `deadline` is in seconds, for a whole backup or restore."""
+
+    control: StoreControl
+    deadline: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,3 +336,53 @@ def action_failed(reach: Reach, what: str, *, expected: object, observed: object
 
 def _told(value: object) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
+
+
+Watched = TypeVar("Watched", bound=WatchedProfile)
+_GRANT = "grant it, so that a writer can be seen while data is restored"
+
+
+def strangers(operated: Operated[Watched], found: Sequence[Client]) -> list[Client]:
+    """Return the clients in `found` that may be writers, each account and host once.
+
+    Bystanders of the profile do not count, nor whoever verifies or monitors. Clients inside of the store's
+    container are health checks, and programs of ours.
+
+    Raises:
+        Blind: no connection of ours is in `found`: the server, or a proxy, shows no names.
+    """
+    if NAME not in {client.name for client in found}:
+        raise blind(
+            operated.reach,
+            "our own connection among its clients",
+            f"only {len(found)} others",
+            hint="let this account name its connections, or reach the server without a proxy: else no writer"
+            " can be seen while data is restored",
+        )
+    # If the reader has the operator's account, the account does not show which of them is connected.
+    reader = {operated.profile.reader.user} - {operated.profile.operator.user}
+    known = reader | set(operated.profile.bystanders)
+    unknown = {
+        client
+        for client in found
+        if not NAMES.fullmatch(client.name)
+        and not client.inside
+        and known.isdisjoint({client.account, str(client)})
+    }
+    return sorted(unknown, key=str)
+
+
+def host_of(address: str) -> str:
+    """Return the host of an address that ends with a port: ``10.0.0.1:9``, ``[::1]:9``, ``::1:9``."""
+    return address.rpartition(":")[0].strip("[]") or address
+
+
+def blind(reach: Reach, expected: str, observed: str, hint: str = _GRANT) -> Blind:
+    """Return the error of an account that does not see every client, by default for want of a right."""
+    return Blind(
+        what=f"clients of store {reach.store} as {reach.account.user}",
+        expected=expected,
+        observed=observed,
+        source=reach.address,
+        hint=hint,
+    )

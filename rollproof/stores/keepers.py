@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.kinds import descriptor_of
+from rollproof.stores.keeper import Operated, StoreControl, Writable
 from rollproof.stores.registry import at_place, endpoint_of
-from rollproof.stores.writable import Operated, StoreControl, Writable
 
 if TYPE_CHECKING:
     from rollproof.engines.engine import ContainerEngine

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -23,9 +24,30 @@ from typing import IO
 from pydantic import SecretStr
 
 from rollproof.errors import ActionFailed, Meaning, Unverifiable, plain, reason_of
-from rollproof.reading import open_regular
-from rollproof.system.docker_context import context_name
+from rollproof.reading import open_regular, read_regular
 from rollproof.system.files import sync_folder
+
+DEFAULT = "default"
+"""The context of DOCKER_HOST, else of this host's own engine."""
+
+
+def context_name() -> str:
+    """Return the context's name, as `docker` finds it: by DOCKER_HOST, DOCKER_CONTEXT, its own settings."""
+    if os.environ.get("DOCKER_HOST"):
+        return DEFAULT
+    return os.environ.get("DOCKER_CONTEXT") or _used() or DEFAULT
+
+
+def _used() -> str | None:
+    """Return the context in docker's own settings, or None; `docker` ignores settings that it cannot read."""
+    try:
+        folder = os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker"
+        settings = json.loads(read_regular(Path(folder) / "config.json"))
+    except (OSError, ValueError, RuntimeError):
+        return None
+    name = settings.get("currentContext") if isinstance(settings, dict) else None
+    return name if isinstance(name, str) else None
+
 
 ERROR_TAIL_BYTES = 64 * 1024
 ERROR_LINES = 12

@@ -25,7 +25,7 @@ from rollproof.incident.journal import (
     steps_in,
     verify_journal,
 )
-from rollproof.observation.differences import findings_on
+from rollproof.observation.observation import findings_on
 from rollproof.observation.store import Reading
 from rollproof.profile.profile import Target
 from rollproof.record_names import INCIDENT, JOURNAL, ROLLBACK, UNFINISHED

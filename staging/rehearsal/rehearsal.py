@@ -35,7 +35,7 @@ from rollproof.stores.references import follow_all
 from rollproof.stores.registry import open_reader
 from rollproof.system.command import Deadline, end_group
 from rollproof.system.side_by_side import Opened
-from rollproof.team.contact_message import assessment_text
+from rollproof.team.contact_flow import assessment_text
 from rollproof.team.contact_record import Alert
 from rollproof.verdict import Verdict, verdict_of
 from staging.processes import LOOK, run

@@ -11,13 +11,12 @@ from pathlib import Path
 from rollback_actions.respond.response import assessed_details
 from rollback_actions.session.session import Journal
 from rollproof.errors import ExitCode
-from rollproof.incident import response_record
-from rollproof.incident.downtime import record_downtime
+from rollproof.incident import downtime as response
+from rollproof.incident.downtime import Ending, record_downtime
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, find_or_create_incident
 from rollproof.incident.journal import DETECTED, Step, StepId
 from rollproof.incident.ledger import Note, Planned, Result, Run
 from rollproof.incident.limits import limits_of
-from rollproof.incident.response_record import Ending
 from rollproof.incident.rollback_request import Kind
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.incident.severity import assess
@@ -65,17 +64,17 @@ class MadeIncident:
         assessed = Assessed(assess(Bands(), made, BEAT), made, monitored=True)
         write_samples(self.folder / SAMPLES, made)
         journal = Journal(self.folder / RESPONSE, str)
-        journal.write(response_record.ASSESSED, **assessed_details(assessed))
+        journal.write(response.ASSESSED, **assessed_details(assessed))
         decision = decision_by(self.target, assessed)
         details = {"action": decision.action, "names": decision.names, "reason": decision.reason}
-        journal.write(response_record.DECIDED, severity=assessed.assessment.severity, **details)
+        journal.write(response.DECIDED, severity=assessed.assessment.severity, **details)
         self.clock.turn(30)
-        journal.write(response_record.AGREED, by="ada")
-        journal.write(response_record.ROLLING_BACK, action=decision.action)
-        journal.write(response_record.ROLLED_BACK, code=float(self.roll_back()))
-        journal.write(response_record.VERIFYING)
+        journal.write(response.AGREED, by="ada")
+        journal.write(response.ROLLING_BACK, action=decision.action)
+        journal.write(response.ROLLED_BACK, code=float(self.roll_back()))
+        journal.write(response.VERIFYING)
         self.check(wrong=self.checks is not ExitCode.VERIFIED)
-        journal.write(response_record.VERIFIED, code=float(self.checks))
+        journal.write(response.VERIFIED, code=float(self.checks))
         ending, reason, seconds = Ending.MANUAL, "the verification ended with exit code 1", None
         if self.checks is ExitCode.VERIFIED:
             rollback = self.incident.rollback()
@@ -86,7 +85,7 @@ class MadeIncident:
             ending, reason, seconds = Ending.RESUMED, "the rollback is verified", downtime.seconds
         limit = float(self.target.rto_seconds)
         journal.write(
-            response_record.ENDED,
+            response.ENDED,
             ending=ending,
             reason=reason,
             downtime_seconds=seconds,

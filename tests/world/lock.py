@@ -10,7 +10,7 @@ import pytest
 
 from rollback_actions.session import session
 from rollback_actions.session.session import LockVolumes, TargetLock
-from rollproof.planning import lock_state
+from rollproof.planning import status
 from rollproof.system.holder import Holder
 
 
@@ -46,7 +46,7 @@ def keep_locks_in_memory(monkeypatch: pytest.MonkeyPatch) -> StandInPlace:
     """Have every lock of this process kept in one stand-in, and return that."""
     stand_in = StandInPlace()
     monkeypatch.setattr(session, "LockVolumes", lambda *_: stand_in)
-    monkeypatch.setattr(lock_state, "LockRecords", lambda *_: stand_in)
+    monkeypatch.setattr(status, "LockRecords", lambda *_: stand_in)
     return stand_in
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from rollproof.engines.engine import open_engine
 from rollproof.errors import listed
 from rollproof.incident.samples import ProbeKind
+from rollproof.monitoring.probes.application_probes import CurrentBaseline, LogProbe, health_now, page_now
 from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading
 from rollproof.monitoring.probes.record_probe import RecordsProbe
-from rollproof.monitoring.probes.request_probe import LogProbe
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, StoreProbe, VectorProbe
-from rollproof.monitoring.probes.web_probes import CurrentBaseline, health_now, page_now
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
 from rollproof.stores.reach import target_for_readers
@@ -73,7 +72,7 @@ def disk_now(limit: float, host: Host, data_root: Callable[[], str | None]) -> R
 def probes_of(target: Target, deadline: float) -> Iterator[Probe]:
     """Yield the probes of `target`, each with `deadline` seconds, or fewer if the profile says so."""
     from rollproof.engines.host import Host  # noqa: PLC0415 - only a monitor that runs needs it
-    from rollproof.monitoring.probes.function_probe import FunctionProbe  # noqa: PLC0415 - few profiles want it
+    from rollproof.monitoring.probes.application_probes import FunctionProbe  # noqa: PLC0415 - few profiles want it
 
     target = target_for_readers(target)
     application, seconds = target.application, min(deadline, target.engine.deadline_seconds)

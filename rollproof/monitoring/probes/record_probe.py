@@ -22,9 +22,9 @@ from rollproof.baseline.recording import SamplePlan
 from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.incident.samples import ProbeId, ProbeKind
+from rollproof.monitoring.probes.application_probes import CurrentBaseline
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading
 from rollproof.monitoring.probes.store_probes import Held
-from rollproof.monitoring.probes.web_probes import CurrentBaseline
 from rollproof.observation.content import compare
 from rollproof.profile.profile import Target
 from rollproof.stores.policy import pace_of

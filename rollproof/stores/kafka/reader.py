@@ -27,8 +27,7 @@ from rollproof.stores.contract import (
 )
 from rollproof.stores.kafka.broker import SETTLE_SECONDS, Broker, partitions_in
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.kafka.positions import lags, name_of, strays
-from rollproof.stores.kafka.ranges import divided, shifted
+from rollproof.stores.kafka.ranges import divided, lags, name_of, shifted, strays
 from rollproof.stores.kafka.records import Record
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reader import Reader

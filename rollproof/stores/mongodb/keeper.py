@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, WriteConcern
 from pymongo.client_session import ClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored, StoreKeeper
+from rollproof.stores.keeper import Client, Operated, Put, Restored, StoreKeeper, blind, host_of, strangers
 from rollproof.stores.mongodb.bson import RAW
-from rollproof.stores.mongodb.client import Document, Mongodb, marks_of, moment
+from rollproof.stores.mongodb.client import UNAUTHORIZED, Document, Mongodb, lets_in_anybody, marks_of, moment
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mongodb.schema import Description, descriptions
 from rollproof.stores.package import Kept, Package, read_package, write_package
@@ -239,3 +239,60 @@ def _batches(path: Path) -> Iterator[list[RawBSONDocument]]:
             size += len(document.raw)
     if batch:
         yield batch
+
+
+# The account that the members of a replica set use among themselves.
+_SYSTEM = "__system"
+# What a client is called that has not logged in, at a server where nobody has to.
+_NOBODY = "nobody"
+# The drivers that servers use among themselves.
+_SERVERS = ("NetworkInterfaceTL", "MongoDB Internal Client")
+_PIPELINE = (
+    {"$currentOp": {"allUsers": True, "idleConnections": True}},
+    {"$match": {"client": {"$exists": True}}},
+    {"$project": {"client": 1, "effectiveUsers": 1, "appName": 1, "clientMetadata.driver.name": 1}},
+)
+
+
+class Clients:
+    """The clients of one MongoDB server. See `StoreClients`."""
+
+    def __init__(self, operated: Operated[MongodbProfile]) -> None:
+        """Remember how to connect; the first question connects."""
+        self._operated = operated
+        self._client = Mongodb(operated.reach, operated.profile.authentication_database)
+        self._open: bool | None = None
+
+    def others(self) -> list[Client]:
+        """Return the connections of others, idle ones included."""
+        reach = self._client.reach
+        if self._open is None:
+            self._open = lets_in_anybody(reach)
+        with self._client.asked() as client:
+            try:
+                found = list(client.admin.aggregate(list(_PIPELINE)))
+            except OperationFailure as error:
+                if error.code != UNAUTHORIZED:
+                    raise
+                raise blind(reach, "the action inprog (role clusterMonitor)", "not authorised") from None
+        return strangers(
+            self._operated, [client for one in found for client in _clients(one, everybody=self._open)]
+        )
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()
+
+
+def _clients(operation: Mapping[str, Any], *, everybody: bool) -> list[Client]:
+    """Return a connection's clients; one without a log-in has none, unless `everybody` may write.
+
+    Where they must log in, drivers keep such a connection beside the others, to watch the server.
+    """
+    host = host_of(str(operation["client"]))
+    users = [str(user["user"]) for user in operation.get("effectiveUsers") or ()]
+    driver = str(((operation.get("clientMetadata") or {}).get("driver") or {}).get("name", ""))
+    if everybody and not users and not driver.startswith(_SERVERS):
+        users = [_NOBODY]
+    name = str(operation.get("appName", ""))
+    return [Client(user, host, name) for user in users if user != _SYSTEM]

@@ -21,14 +21,13 @@ from rollproof.engines.insides import asking
 from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.stores.contract import ExportedRecord, RecordHash
-from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
+from rollproof.stores.keeper import Put, RecordKeeper, Restored, Writable, add_records
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.mounts.reader import File, HeldMount, MountsReader
 from rollproof.stores.mounts.sqlite import Database
 from rollproof.stores.package import Kept, read_details, read_package, write_package
 from rollproof.stores.policy import policy_of
 from rollproof.stores.snapshot import Snapshot
-from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
 
 METHOD = "a tar of each mount"

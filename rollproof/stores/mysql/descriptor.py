@@ -117,5 +117,5 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.mysql.keeper:Keeper",
-    clients="rollproof.stores.mysql.clients:Clients",
+    clients="rollproof.stores.mysql.keeper:Clients",
 )

@@ -15,7 +15,6 @@ from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Idle
 from rollproof.stores.contract import Beside, Digest, Pace, Rights
-from rollproof.stores.mysql.accounts import read_beside
 from rollproof.stores.mysql.connection import (
     NO_TABLE,
     OF_THE_SERVER,
@@ -31,7 +30,7 @@ from rollproof.stores.mysql.connection import (
     tables,
 )
 from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.mysql.privileges import privileges_of, rights, shows, sight
+from rollproof.stores.mysql.privileges import privileges_of, read_beside, rights, shows, sight
 from rollproof.stores.mysql.rows import RowReader
 from rollproof.stores.mysql.schema import read_schemas
 from rollproof.stores.mysql.table import (

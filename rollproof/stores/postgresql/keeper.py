@@ -14,7 +14,7 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.stores.client_name import NAME
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.dumps import DumpKeeper
-from rollproof.stores.keeper import Put, Restored
+from rollproof.stores.keeper import Client, Operated, Put, Restored, Writable, strangers
 from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.postgresql import schema
 from rollproof.stores.postgresql.beside import rights
@@ -32,7 +32,6 @@ from rollproof.stores.postgresql.client import (
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
 from rollproof.stores.postgresql.table import Table, read_table
 from rollproof.stores.reach import Countdown
-from rollproof.stores.writable import Writable
 
 DUMP = "dump"
 _THERE = "SELECT FROM pg_database WHERE datname = %s"
@@ -251,3 +250,30 @@ def _put_large_object(session: Session, values: Mapping[str, str], *, overwrite:
     statement = f"format('ALTER LARGE OBJECT %s OWNER TO %I', {number}, {values['owner']})"
     ((alter,),) = rows(session, f"SELECT {statement}")
     run(session, alter)
+
+
+# Clients of the database, whatever they do, and this session itself; no replicas, which only read.
+_CLIENTS = """
+SELECT usename, coalesce(host(client_addr), ''), application_name FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND (datname = %s OR pid = pg_backend_pid())
+"""
+
+
+class Clients:
+    """The clients of one database of a server. See `StoreClients`."""
+
+    def __init__(self, operated: Operated[PostgresqlProfile]) -> None:
+        """Remember how to connect; the first question connects, and outlives a restore of the database."""
+        self._operated = operated
+        (database,) = operated.profile.databases
+        self._client = Postgresql(operated.reach, maintenance_of(database))
+
+    def others(self) -> list[Client]:
+        """Return the connections of others, which the operator sees: a restore needs a superuser."""
+        with self._client.asked() as session:
+            found = rows(session, _CLIENTS, self._operated.profile.databases)
+        return strangers(self._operated, [Client(*map(str, one)) for one in found])
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        self._client.close()

@@ -16,13 +16,12 @@ from rollproof.profile.sections import Model
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Put, Restored, StoreKeeper
+from rollproof.stores.keeper import Put, Restored, StoreKeeper, Writable
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.policy import policy_of
 from rollproof.stores.qdrant.client import Rest, path_of, point_id
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.reach import Countdown
-from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
 
 METHOD = "snapshot of each collection"

@@ -20,7 +20,18 @@ import redis
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord, RecordHash
-from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
+from rollproof.stores.keeper import (
+    Client,
+    Operated,
+    Put,
+    RecordKeeper,
+    Restored,
+    Writable,
+    add_records,
+    blind,
+    host_of,
+    strangers,
+)
 from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.policy import pace_of
 from rollproof.stores.reach import Countdown
@@ -28,7 +39,6 @@ from rollproof.stores.redis.client import KeyGroups, Redis, keys
 from rollproof.stores.redis.descriptor import RedisProfile
 from rollproof.stores.redis.reader import RedisReader
 from rollproof.stores.snapshot import Snapshot
-from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
 from rollproof.system.side_by_side import batched
 
@@ -181,3 +191,39 @@ def _now(client: redis.Redis) -> int:
 
 def _file(database: int) -> str:
     return f"database-{database}.jsonl"
+
+
+# The flags of a replica, and of the server that this one replicates.
+_SERVERS = frozenset("SM")
+# The last command of a connection that only greets: ours has no name yet, and none of them has written.
+_GREETING = frozenset({"NULL", "hello", "auth", "select", "client", "client|setinfo", "client|setname"})
+
+
+class Clients:
+    """The clients of a Redis server. See `StoreClients`."""
+
+    def __init__(self, operated: Operated[RedisProfile]) -> None:
+        """Remember how to connect; the first question connects."""
+        self._operated = operated
+        self._reach = operated.reach
+        self._server = Redis(self._reach, operated.profile.databases[0])
+
+    def others(self) -> list[Client]:
+        """Return the connections of others."""
+        with self._server.asked("its clients") as client:
+            try:
+                found: list[dict[str, str]] = client.client_list()
+            except redis.exceptions.NoPermissionError:
+                raise blind(self._reach, "the right to CLIENT LIST", "an account without it") from None
+        return strangers(
+            self._operated,
+            [
+                Client(one.get("user", "default"), host_of(one["addr"]), one.get("name", ""))
+                for one in found
+                if not _SERVERS & set(one["flags"]) and (one.get("name") or one["cmd"] not in _GREETING)
+            ],
+        )
+
+    def close(self) -> None:
+        """Close the client."""
+        self._server.close()

@@ -26,10 +26,10 @@ from rollproof.errors import ActionFailed
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord, RecordHash
-from rollproof.stores.keeper import Put, RecordKeeper, Restored, add_records
+from rollproof.stores.keeper import Put, RecordKeeper, Restored, Writable, add_records
 from rollproof.stores.package import Kept, Package, read_package, write_package
 from rollproof.stores.reach import Countdown
-from rollproof.stores.s3.client import S3
+from rollproof.stores.s3.client import S3, versioning_of
 from rollproof.stores.s3.descriptor import S3Profile
 from rollproof.stores.s3.objects import (
     CONTENT_TYPE,
@@ -43,9 +43,7 @@ from rollproof.stores.s3.objects import (
     read_object,
 )
 from rollproof.stores.s3.reader import GONE, S3Reader
-from rollproof.stores.s3.settings import versioning_of
 from rollproof.stores.snapshot import Snapshot
-from rollproof.stores.writable import Writable
 from rollproof.system.files import create_file
 from rollproof.system.side_by_side import Workers
 

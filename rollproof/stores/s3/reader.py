@@ -23,10 +23,9 @@ from rollproof.stores.listed import Listed
 from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.reach import Readable
-from rollproof.stores.s3.client import S3
+from rollproof.stores.s3.client import DENIED, S3, SETTINGS, settings_of
 from rollproof.stores.s3.descriptor import VERSIONS, S3Profile
 from rollproof.stores.s3.objects import NO_VERSION, StoredObject, link, look_at, read_object
-from rollproof.stores.s3.settings import DENIED, SETTINGS, settings_of
 from rollproof.system.side_by_side import Workers, batched, each
 
 # Limits for `ask`: objects to list, and bytes to read from the first.

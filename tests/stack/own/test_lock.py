@@ -15,7 +15,7 @@ import pytest
 
 from rollback_actions.session.session import LockVolumes, TargetLock
 from rollproof.errors import UsageProblem
-from rollproof.planning.lock_state import LABEL
+from rollproof.planning.status import LABEL
 from rollproof.system.holder import Holder
 from staging.stack.stack import Stack
 from tests.conftest import ROOT

@@ -12,10 +12,16 @@ from checks.premigration import test_step4_team as step4
 from fixtures.gating.evidence import Expect
 from rollproof.errors import ExitCode, Mismatch, Unverifiable
 from rollproof.incident.journal import JournalBroken, verify_journal
-from rollproof.profile.channels import names_of
+from rollproof.profile.contacts import names_of
 from rollproof.profile.profile import load_target
-from rollproof.team.change import Acknowledgement, ChangeRecord, change_journal_path, read_change
-from rollproof.team.change_document import ChangeDocument, read_document
+from rollproof.team.change import (
+    Acknowledgement,
+    ChangeDocument,
+    ChangeRecord,
+    change_journal_path,
+    read_change,
+    read_document,
+)
 from tests.conftest import write_profile
 from tests.unit.clock import ago
 from tests.unit.command_line import Ran

@@ -20,8 +20,7 @@ from rollproof.errors import ExitCode, Unverifiable
 from rollproof.profile.sections import Address
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.registry import open_reader
-from rollproof.system.command import inherited
-from rollproof.system.docker_context import context_name
+from rollproof.system.command import context_name, inherited
 from tests.conftest import ROOT, write_profile
 
 HOSTS = {"rootless": "unix:///run/user/1000/docker.sock", "remote": "tcp://192.0.2.1:2375"}

@@ -19,16 +19,16 @@ from rollproof.errors import Unverifiable
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Account
 from rollproof.stores.contract import Blind
+from rollproof.stores.keeper import Operated
 from rollproof.stores.keepers import open_clients
 from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mysql import connection as mysql
-from rollproof.stores.mysql.clients import Clients
+from rollproof.stores.mysql.keeper import Clients
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis import client as redis_view
 from rollproof.stores.redis.descriptor import RedisProfile
 from rollproof.stores.registry import endpoint_of
-from rollproof.stores.writable import Operated
 from staging.stack.stack import Stack
 from tests.stack.mysql_server import OPERATOR, MysqlServer, prepared
 from tests.stack.scratch_stores import changed, nowhere

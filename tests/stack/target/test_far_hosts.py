@@ -10,7 +10,7 @@ import pytest
 
 from rollproof.engines.host import ask_host
 from rollproof.errors import Unverifiable
-from rollproof.profile.hosts import HostProfile
+from rollproof.profile.engines import HostProfile
 from tests.stack.namespaced_hosts import NamespacedHost, namespaced_host
 from tests.stack.verifier import Verifier, expect
 

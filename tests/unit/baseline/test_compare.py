@@ -22,7 +22,7 @@ from rollproof.errors import ActionFailed, ExitCode, Unverifiable
 from rollproof.judgement.finding import Aspect, Finding
 from rollproof.monitoring.probes import record_probe
 from rollproof.monitoring.probes.record_probe import Missed, missed_records
-from rollproof.observation.differences import findings_on
+from rollproof.observation.observation import findings_on
 from rollproof.observation.store import Reading
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Policy
@@ -138,7 +138,7 @@ def test_programs_get_each_finding(
     (tmp_path / MANIFEST).touch()
     monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: recorder.baseline)
     monkeypatch.setattr("rollproof.engines.engine.open_engine", lambda _: ENGINE)
-    monkeypatch.setattr("rollproof.observation.differences.findings_on", lambda *_, **__: [finding])
+    monkeypatch.setattr("rollproof.observation.observation.findings_on", lambda *_, **__: [finding])
     monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", "--json"])
     assert main() is code
     redacted = replace(finding, observed="missing 2 (token:[redacted], [redacted])")

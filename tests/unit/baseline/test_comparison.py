@@ -15,8 +15,7 @@ from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.recording import Coverage, SamplePlan, plan, shares_of_stores
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
-from rollproof.judgement.judge import allows_count
-from rollproof.judgement.schemas import schema_differences
+from rollproof.judgement.judge import allows_count, schema_differences
 from rollproof.observation.content import compare
 from rollproof.profile.profile import load_target
 from rollproof.profile.sections import Policy, StoreProfile

@@ -15,7 +15,7 @@ from rollproof.baseline.facts import RecordedContent, RecordedStore
 from rollproof.baseline.folder import load_baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
-from rollproof.migrations.migrated_baseline import baseline_of_migrated
+from rollproof.migrations.effects import baseline_of_migrated
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.reader import Reader
 from tests.conftest import write_profile

@@ -25,8 +25,7 @@ from rollproof.stores.kafka import reader as kafka_reader
 from rollproof.stores.kafka.admin import Admin
 from rollproof.stores.kafka.broker import FOUND, Broker
 from rollproof.stores.kafka.descriptor import KafkaProfile
-from rollproof.stores.kafka.positions import strays
-from rollproof.stores.kafka.ranges import Extent
+from rollproof.stores.kafka.ranges import Extent, strays
 from rollproof.stores.kafka.reader import KafkaReader
 from rollproof.stores.kafka.records import CREATED, Record
 from rollproof.stores.reach import NOBODY, Countdown, Reach, Readable

@@ -13,7 +13,7 @@ from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
 from rollproof.judgement.finding import Change
-from rollproof.judgement.schemas import schema_differences
+from rollproof.judgement.judge import schema_differences
 from rollproof.migrations.effects import Effects, effects_of
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import RecordHash

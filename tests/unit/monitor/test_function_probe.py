@@ -10,7 +10,7 @@ from httpx2 import BaseTransport
 
 from rollproof.application.canary import canary_in_use
 from rollproof.errors import Unverifiable
-from rollproof.monitoring.probes.function_probe import FunctionProbe
+from rollproof.monitoring.probes.application_probes import FunctionProbe
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.profile.application_profile import Function
 from rollproof.profile.profile import Target

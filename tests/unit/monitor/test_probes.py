@@ -13,9 +13,9 @@ from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import EngineUnreached, Usage
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.incident.samples import ProbeKind, Unreached
+from rollproof.monitoring.probes.application_probes import health_now, page_now, usual_milliseconds
 from rollproof.monitoring.probes.probe import Reading, unreached_by
 from rollproof.monitoring.probes.probes import containers_now, memory_now, probes_of
-from rollproof.monitoring.probes.web_probes import health_now, page_now, usual_milliseconds
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.monitor.test_store_probes import STORES

@@ -14,9 +14,9 @@ from rollproof.baseline.facts import RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable, UsageProblem
+from rollproof.monitoring.probes.application_probes import CurrentBaseline
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.record_probe import Missed, RecordsProbe
-from rollproof.monitoring.probes.web_probes import CurrentBaseline
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.reader import Reader
 from tests.conftest import write_profile

@@ -10,8 +10,8 @@ import pytest
 
 from rollproof.engines.engine import ContainerEngine, RunningContainer
 from rollproof.errors import Unverifiable
-from rollproof.monitoring.probes import request_probe
-from rollproof.monitoring.probes.request_probe import LogProbe, Tally, stamped
+from rollproof.monitoring.probes import application_probes
+from rollproof.monitoring.probes.application_probes import LogProbe, Tally, stamped
 from rollproof.profile.access_log import Requests
 from rollproof.system.http import AGENT
 
@@ -211,7 +211,7 @@ def test_a_format_that_the_pattern_does_not_match_is_unknown() -> None:
 def test_a_log_without_even_our_own_requests_is_none() -> None:
     engine = LogEngine()
     probe = begun(engine)
-    for _ in range(request_probe.SILENT - 1):
+    for _ in range(application_probes.SILENT - 1):
         assert probe.ask().figures["requests"] == 0
     with pytest.raises(Unverifiable, match="this monitor's own requests at least, observed none at 3"):
         probe.ask()
@@ -236,8 +236,8 @@ def test_no_container_is_unknown_and_nothing_is_counted_twice_after_it() -> None
 def test_few_lines_are_read_and_many_only_when_all_of_these_are_new(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(request_probe, "FEW", 3)
-    monkeypatch.setattr(request_probe, "MANY", 8)
+    monkeypatch.setattr(application_probes, "FEW", 3)
+    monkeypatch.setattr(application_probes, "MANY", 8)
     engine = LogEngine()
     probe = begun(engine)
     engine.add(line(), line())

@@ -16,7 +16,7 @@ from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import Answer
-from rollproof.stores.kafka.positions import lags
+from rollproof.stores.kafka.ranges import lags
 from rollproof.stores.reach import NOBODY, Reach
 from tests.conftest import write_profile
 from tests.world.sandbox import MYSQL

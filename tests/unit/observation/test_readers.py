@@ -19,8 +19,7 @@ from rollproof.cli.command_line import main
 from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
-from rollproof.judgement.finding import Aspect, Finding
-from rollproof.judgement.items import items_of
+from rollproof.judgement.finding import Aspect, Finding, items_of
 from rollproof.judgement.judge import Judge
 from rollproof.migrations.effects import effects_of
 from rollproof.observation.observation import Observation

@@ -20,7 +20,7 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, ExitCode, Mismatch
 from rollproof.incident.incident import Incident, report_paths
 from rollproof.incident.leaks import SecretInRecord, without_leaks
-from rollproof.observation.differences import findings_on
+from rollproof.observation.observation import findings_on
 from rollproof.observation.store import Reading
 from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished
@@ -249,7 +249,7 @@ def test_a_file_that_cannot_be_read_is_not_known_to_be_clean(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "a.txt")
 
-    monkeypatch.setattr("rollproof.redaction.scan.open_regular", refuse)
+    monkeypatch.setattr("rollproof.redaction.redactor.open_regular", refuse)
     with pytest.raises(SecretInRecord) as raised, without_leaks(tmp_path, Redactor(), print):
         pass
     (note,) = raised.value.__notes__

@@ -9,7 +9,7 @@ import pytest
 
 from rollback_actions.session.session import TargetLock
 from rollproof.errors import Unverifiable, UsageProblem
-from rollproof.planning.lock_state import LockState
+from rollproof.planning.status import LockState
 from rollproof.system.holder import Holder
 from rollproof.system.process import Life
 from tests.world.lock import StandInPlace, elsewhere, ended, held

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollproof.application.maintenance import in_maintenance, kept_out
+from rollproof.application.client import in_maintenance, kept_out
 from rollproof.errors import ActionFailed
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import Step

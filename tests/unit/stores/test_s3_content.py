@@ -19,10 +19,9 @@ from rollproof.engines.engine import Endpoint
 from rollproof.errors import Unverifiable
 from rollproof.profile.sections import Account
 from rollproof.stores.reach import Reach
-from rollproof.stores.s3.client import S3
+from rollproof.stores.s3.client import S3, plain
 from rollproof.stores.s3.objects import StoredObject, expires_at, link
 from rollproof.stores.s3.reader import hashes
-from rollproof.stores.s3.settings import plain
 
 READER = Account(user="reader", password=SecretStr("correct-horse"))
 REACH = Reach("minio", Endpoint("127.0.0.1", 9), READER, 5.0)

@@ -25,7 +25,7 @@ from rollproof.stores.mongodb.client import Mongodb
 from rollproof.stores.mongodb.reader import judged
 from rollproof.stores.mongodb.schema import Description
 from rollproof.stores.mysql.connection import Mysql
-from rollproof.stores.postgresql.definitions import settled
+from rollproof.stores.postgresql.schema import settled
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis.client import Redis
 from tests.unit.stores.test_readers_reach import NOWHERE

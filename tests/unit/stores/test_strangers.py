@@ -14,10 +14,8 @@ from rollproof.errors import Unverifiable
 from rollproof.profile.sections import WatchedProfile
 from rollproof.stores.client_name import NAME, NAMES
 from rollproof.stores.contract import Blind
-from rollproof.stores.keeper import Client
+from rollproof.stores.keeper import Client, Operated, host_of, strangers
 from rollproof.stores.mongodb import client as mongodb
-from rollproof.stores.strangers import host_of, strangers
-from rollproof.stores.writable import Operated
 from tests.unit.stores.test_readers_reach import NOWHERE, section
 
 OURS = Client("operator", "10.0.0.1", NAME)

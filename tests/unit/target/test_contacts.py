@@ -12,8 +12,7 @@ from pydantic import SecretStr
 
 from rollback_actions.contacts import contacts
 from rollback_actions.contacts.contacts import deliver
-from rollproof.profile.channels import public_part
-from rollproof.profile.contacts import Contacts
+from rollproof.profile.contacts import Contacts, public_part
 from rollproof.profile.profile import load_target
 from rollproof.system.clock import Moment
 from rollproof.team.contact_flow import ContactState, ContactStep, Flow, contact_channels, flow_of

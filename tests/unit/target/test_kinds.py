@@ -11,11 +11,11 @@ import pytest
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.errors import ActionFailed
 from rollproof.profile.kinds import kinds
+from rollproof.stores.keeper import Writable
 from rollproof.stores.package import Package
 from rollproof.stores.policy import chosen, compared_of, made_by_users_of, policy_of
 from rollproof.stores.redis.descriptor import RedisProfile
 from rollproof.stores.redis.keeper import Keeper
-from rollproof.stores.writable import Writable
 from tests.conftest import ROOT
 from tests.unit.stores.test_readers_reach import NOWHERE, section
 

@@ -17,7 +17,7 @@ from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import Endpoint
 from rollproof.errors import ActionFailed, Mismatch
 from rollproof.profile.sections import Address
-from rollproof.stores.keeper import Restored
+from rollproof.stores.keeper import Restored, Writable
 from rollproof.stores.milvus.client import Milvus
 from rollproof.stores.milvus.table import Entities
 from rollproof.stores.package import Kept
@@ -25,7 +25,6 @@ from rollproof.stores.qdrant.client import Rest
 from rollproof.stores.qdrant.descriptor import QdrantProfile
 from rollproof.stores.qdrant.keeper import Keeper
 from rollproof.stores.reach import NOBODY, Reach
-from rollproof.stores.writable import Writable
 
 
 def _keeper(cluster: dict[str, Any] | None) -> Keeper:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.stores.keeper import Operated
 from rollproof.stores.postgresql.client import MAINTENANCE
-from rollproof.stores.postgresql.clients import Clients
-from rollproof.stores.writable import Operated
+from rollproof.stores.postgresql.keeper import Clients
 from tests.conftest import ROOT
 from tests.stack.postgresql_content import TABLE
 from tests.stack.stores.keeping.records import exported, put_back, wanted_of

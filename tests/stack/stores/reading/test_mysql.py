@@ -9,7 +9,7 @@ import pytest
 
 from rollproof.contract.subject import digests, recorded, whole
 from rollproof.errors import Unverifiable
-from rollproof.judgement.schemas import schema_differences
+from rollproof.judgement.judge import schema_differences
 from rollproof.profile.sections import Policy
 from rollproof.stores.contract import Beside, Digest, Pace
 from rollproof.stores.reader import Reader

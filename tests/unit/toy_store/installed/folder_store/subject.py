@@ -7,8 +7,8 @@ from typing import Any
 from folder_store.descriptor import FolderProfile
 from folder_store.keeper import FolderKeeper
 from rollproof.contract.subject import Subject
+from rollproof.stores.keeper import Writable
 from rollproof.stores.reach import ENGINE
-from rollproof.stores.writable import Writable
 
 
 class FolderSubject(Subject):
