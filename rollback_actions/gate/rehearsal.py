@@ -13,7 +13,7 @@ from rollback_actions.outside import Outside
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.session import Recorder
-from rollproof.doctor.capture import capture
+from rollproof.doctor.every_need import require_capturable
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed
 from rollproof.git.repository import head, resolve_commit, save_commit
@@ -24,6 +24,7 @@ from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.samples import samples_kept
 from rollproof.incident.tally import tally
 from rollproof.migrations.effects import Effects, baseline_of_migrated, effects_of
+from rollproof.observation.capture import capture
 from rollproof.planning.plan import plan_emergency, plan_full
 from rollproof.profile.profile import Target
 from rollproof.sealing.seal import seal_state
@@ -88,7 +89,7 @@ class Rehearsal:
         known_good = head(target.application.repository)
         self.steps.record(BEGAN, migration=self.migration, known_good=known_good)
         # In this order: what users write between the two is in the backup, and not missed by the baseline.
-        capture(target, self.steps, self.engine)
+        capture(target, self.steps, require_capturable, self.engine)
         back_up(target, known_good, self.engine, self.control, self.steps, self.outside)
         with self.steps(Step.SAVE_COMMIT) as step:
             named = target.premigration.state.commit_file

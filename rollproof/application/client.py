@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
+from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -48,6 +49,15 @@ from rollproof.system.http import (
 if TYPE_CHECKING:
     from httpx2 import BaseTransport
 
+
+_FIRST_ERROR = 500
+_SUCCESS = range(200, 300)
+# A page may send on to another by design.
+_SHOWN = range(200, 400)
+# Requests that a usual time is the median of; a single slow one does not move it.
+_TIMES = 5
+# Below this, nobody notices a tripled time, and a busy machine can cause one.
+_LEAST_MILLISECONDS = 25.0
 
 Values = Mapping[str, Any]
 """The values that stand in requests, by name."""
@@ -279,6 +289,25 @@ class ApplicationClient:
             return ""
         text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def page_status(self) -> int:
+        """Return the status of the first page, such as 307 of one that sends on; 0 for a server's error."""
+        status = self._ask(Request("GET", f"{self._url}/")).status
+        return status if status < _FIRST_ERROR else 0
+
+    def usual_milliseconds(self) -> dict[str, float]:
+        """Return the response times of ``health`` and ``page``, each the median of several requests.
+
+        A time is left out unless all its answers are right: a monitor compares it with right ones only.
+        """
+        found = {}
+        health = self._base + self._application.health.path
+        for name, url, right in (("health", health, _SUCCESS), ("page", f"{self._url}/", _SHOWN)):
+            answers = [self._ask(Request("GET", url)) for _ in range(_TIMES)]
+            if all(answer.status in right for answer in answers):
+                taken = median(answer.milliseconds for answer in answers)
+                found[name] = round(max(_LEAST_MILLISECONDS, taken), 3)
+        return found
 
     def login(self, user: str, password: SecretStr) -> LoggedIn:
         """Log in; the application may keep something of it, such as the token in a store."""

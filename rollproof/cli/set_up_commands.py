@@ -137,7 +137,8 @@ def _local_needs(target: Target) -> Sequence[Need]:
 def capture(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Capture a baseline and make it current: commit, images, records, what the canary sees."""
     from rollback_actions.session.session import open_lock, open_session, require_own_engine
-    from rollproof.doctor.capture import capture
+    from rollproof.doctor.every_need import require_capturable
+    from rollproof.observation.capture import capture
     from rollproof.planning.unfinished import refuse_unfinished
     from rollproof.profile.profile import load_target
 
@@ -146,5 +147,5 @@ def capture(profile: Profile, incident: IncidentId = None, *, take_over: TakeOve
     lock = open_lock(target, "capture", take_over=take_over)
     with open_session(target, lock, Step.CAPTURE, lambda: incident) as session:
         refuse_unfinished(target.folders.incidents, target.name)
-        folder = capture(target, session.steps)
+        folder = capture(target, session.steps, require_capturable)
     typer.echo(f"baseline: {folder}")

@@ -1,1 +1,1 @@
-"""What a target needs, asked side by side, and a baseline captured where all of it is there."""
+"""What a target needs, asked side by side."""

@@ -16,7 +16,7 @@ from rollproof.backups.sets import existing
 from rollproof.backups.stray_mounts import require_held
 from rollproof.baseline.demands import require_whole_sight
 from rollproof.baseline.known_good import require_engine
-from rollproof.doctor.examination import REQUEST_SECONDS, Need, NeedState, Wrong
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, NeedState, Wrong, examine, require_all
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.engines.host import endpoint
 from rollproof.errors import ActionFailed, Mismatch, listed
@@ -91,7 +91,7 @@ def _understood(urls: tuple[SecretStr, ...]) -> str:
 
 # Requests of one question, and the import of a driver, in times of the deadline of one.
 _REQUESTS = 2.3
-LONG_SECONDS = 3600.0
+_LONG_SECONDS = 3600.0
 """For work that has no deadline of its own, such as a capture, of which each request has one."""
 _SHOWN = 4
 _GRANTS = "the statements that init writes, TARGET.accounts.sh, have what each account needs"
@@ -167,12 +167,15 @@ def every_need(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     yield from channel_needs(target)
 
 
-def before_capture(target: Target, engine: ContainerEngine) -> Iterator[Need]:
-    """Yield what has to be ok for a baseline of a good state, apart from the canary."""
-    for need in (*_target_needs(target, engine), *store_needs(target, engine, LONG_SECONDS)):
-        if need.name in _BEFORE_CAPTURE or need.name.endswith(" reader"):
-            # A capture takes minutes: large stores and busy engines are waited for, by their own deadlines.
-            yield replace(need, seconds=LONG_SECONDS)
+def require_capturable(target: Target, engine: ContainerEngine) -> None:
+    """Raise unless all is ok that a baseline of a good state needs, except for the canary."""
+    # A capture takes minutes: large stores and busy engines are waited for, by their own deadlines.
+    needs = [
+        replace(need, seconds=_LONG_SECONDS)
+        for need in (*_target_needs(target, engine), *store_needs(target, engine, _LONG_SECONDS))
+        if need.name in _BEFORE_CAPTURE or need.name.endswith(" reader")
+    ]
+    require_all(examine(needs, _LONG_SECONDS))
 
 
 def _target_needs(target: Target, engine: ContainerEngine) -> Iterator[Need]:

@@ -1,1 +1,1 @@
-"""Reading a target as its baseline was recorded: each fact once, each store on a thread of its own."""
+"""Reading a target as its baseline records it: each fact once, each store on a thread of its own."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
-from statistics import median
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -334,13 +333,8 @@ class FunctionProbe(Probe):
 RATIO = "ratio"
 """The figure for the response time divided by the baseline's."""
 _OK = range(200, 300)
-_FIRST_ERROR = 500
 # Of a page without a record: it may send on to another by design.
 _OK_PAGE = range(200, 400)
-# Requests to each for the baseline; a single slow one does not move their median.
-_TIMES = 5
-# Below this, nobody notices a tripled time, and a busy machine can cause one.
-_LEAST_MILLISECONDS = 25.0
 
 
 class CurrentBaseline:
@@ -373,36 +367,6 @@ class CurrentBaseline:
         """Return its facts if it was read, without waiting."""
         found = self._found
         return found.facts if isinstance(found, Baseline) else None
-
-
-def usual_milliseconds(
-    application: Application, transport: httpx2.BaseTransport | None = None
-) -> dict[str, float]:
-    """Return the response times of health and page, each the median of several requests.
-
-    A time is left out unless all its answers are successes: it would be compared with successes only.
-
-    Raises:
-        Unverifiable: no whole answer in time.
-    """
-    found = {}
-    asked = ((ProbeKind.HEALTH, _health(application), _OK), (ProbeKind.PAGE, _page(application), _OK_PAGE))
-    for kind, request, right in asked:
-        answers = [fetch(request, application.deadline_seconds, transport) for _ in range(_TIMES)]
-        if all(answer.status in right for answer in answers):
-            taken = median(answer.milliseconds for answer in answers)
-            found[kind.value] = round(max(_LEAST_MILLISECONDS, taken), 3)
-    return found
-
-
-def page_status_of(application: Application, transport: httpx2.BaseTransport | None = None) -> int:
-    """Return the status of the first page, such as 307 of one that sends on; 0 for a server's error.
-
-    Raises:
-        Unverifiable: no whole answer in time.
-    """
-    status = fetch(_page(application), application.deadline_seconds, transport).status
-    return status if status < _FIRST_ERROR else 0
 
 
 def health_now(

@@ -9,11 +9,12 @@ from unittest.mock import create_autospec
 
 import pytest
 
+from rollproof.application.client import ApplicationClient
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import EngineUnreached, Usage
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.incident.samples import ProbeKind, Unreached
-from rollproof.monitoring.probes.application_probes import health_now, page_now, usual_milliseconds
+from rollproof.monitoring.probes.application_probes import health_now, page_now
 from rollproof.monitoring.probes.probe import Reading, unreached_by
 from rollproof.monitoring.probes.probes import containers_now, memory_now, probes_of
 from rollproof.profile.profile import Target, load_target
@@ -131,11 +132,12 @@ def test_a_page_is_right_with_the_status_that_was_recorded(
 
 
 def test_a_baseline_has_the_median_of_what_answers_with_success(target: Target, stand_in: StandIn) -> None:
-    found = usual_milliseconds(target.application, stand_in)
+    client = ApplicationClient(target.application, stand_in)
+    found = client.usual_milliseconds()
     assert set(found) == {"health", "page"}
     assert min(found.values()) >= 1.0
     assert len(stand_in.seen) == 10
     assert {exchange.headers["User-Agent"] for exchange in stand_in.seen} == {"rollproof-verifier"}
     for status, measured in ((307, {"health", "page"}), (404, {"health"})):
         stand_in.answers["GET /"] = answer(status, "")
-        assert set(usual_milliseconds(target.application, stand_in)) == measured
+        assert set(client.usual_milliseconds()) == measured

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +19,10 @@ from rollproof.baseline.facts import (
 )
 from rollproof.baseline.folder import BaselineDraft
 from rollproof.baseline.recording import record_content, record_store
-from rollproof.doctor.every_need import LONG_SECONDS, before_capture
-from rollproof.doctor.examination import examine, require_all
 from rollproof.engines.engine import ContainerEngine, Inside, open_engine
 from rollproof.errors import ActionFailed, listed
 from rollproof.git.repository import read_working_copy
 from rollproof.incident.journal import Step, Steps
-from rollproof.monitoring.probes.application_probes import page_status_of, usual_milliseconds
 from rollproof.profile.profile import Target
 from rollproof.stores.references import follow_all
 from rollproof.stores.registry import open_reader
@@ -35,17 +32,22 @@ from rollproof.system.side_by_side import Opened, every
 CONVERSATIONS = 10
 
 
-def capture(target: Target, steps: Steps, engine: ContainerEngine | None = None) -> Path:
+def capture(
+    target: Target,
+    steps: Steps,
+    require_good: Callable[[Target, ContainerEngine], None],
+    engine: ContainerEngine | None = None,
+) -> Path:
     """Record `target` as the new current baseline and return its folder.
 
-    A target that is not in a good state is refused: a baseline of it would call that state good for ever. The
-    notes of the error are what else is missing.
+    `require_good` raises if the target is not in a good state: a baseline of such a state would call it good
+    for ever.
     """
     engine = engine or open_engine(target.engine)
     with steps(Step.CONTAINERS) as step:
         # Without an engine, nothing else can be asked.
         engine.running()
-        require_all(examine(list(before_capture(target, engine)), LONG_SECONDS))
+        require_good(target, engine)
         containers, surroundings, commit = _surroundings(target, engine)
         step.result = f"{len(containers)} containers, commit {commit[:12]}"
     client = ApplicationClient(target.application)
@@ -53,14 +55,14 @@ def capture(target: Target, steps: Steps, engine: ContainerEngine | None = None)
         canary = _canary(target, engine, client)
         step.result = f"{len(canary.files)} files, grounded in {', '.join(canary.grounded_in)}"
     with steps(Step.MEASURE) as step:
-        milliseconds = usual_milliseconds(target.application)
+        milliseconds = client.usual_milliseconds()
         said = [f"{name} {taken:.0f} ms" for name, taken in milliseconds.items()]
         step.result = ", ".join(said) or "neither answers with success"
         interface = client.interface_digest() if target.application.interface else ""
         page = client.page_digest()
         # A page that differs at each request cannot be compared.
         page = page if page == client.page_digest() else ""
-        page_status = page_status_of(target.application)
+        page_status = client.page_status()
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         with steps(Step.CONTENT) as step:
             stores = every(partial(record_store, target, engine), target.stores, name="capture")
