@@ -14,7 +14,7 @@ from rollproof.backups.sets import BackupSet, read_index
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Problem, reason_of
 from rollproof.incident.journal import Step
-from rollproof.losses.accounting import Account, account_store
+from rollproof.losses.accounting import RecordFates, account_store
 from rollproof.losses.lost_window import (
     LostWindow,
     WindowStore,
@@ -40,7 +40,7 @@ class Losses:
     backup: BackupSet
     unfinished: Unfinished
     outside: Outside
-    accounts: dict[str, Account] = field(default_factory=dict)
+    accounts: dict[str, RecordFates] = field(default_factory=dict)
     _indexes: dict[str, Snapshot | None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -97,10 +97,10 @@ class Losses:
                     self.target, self.engine, name, index, windows, limit, self.outside.open_reader
                 )
             except Problem as problem:
-                account = Account(unknown={name: problem.summary})
+                account = RecordFates(unknown={name: problem.summary})
             except OSError as error:
                 reason = reason_of(error)
-                account = Account(unknown={name: f"its account could not be written: {reason}"})
+                account = RecordFates(unknown={name: f"its account could not be written: {reason}"})
             step.result = str(account)
         with self._lock:
             self.accounts[name] = account
@@ -110,7 +110,7 @@ class Losses:
 
         `blind` are the stores where a writer may have been unseen, each with the reason.
         """
-        total = Account()
+        total = RecordFates()
         for account in self.accounts.values():
             total += account
         record = {name: account.record() for name, account in self.accounts.items()}

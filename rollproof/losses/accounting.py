@@ -37,7 +37,7 @@ from rollproof.system.side_by_side import each
 
 
 @dataclass(slots=True)
-class Account:
+class RecordFates:
     """Counts of records by their fate. `unknown` maps collections that could not be read to the reason."""
 
     kept: int = 0
@@ -49,7 +49,7 @@ class Account:
     first: Keys = field(default_factory=Keys)
     unknown: dict[str, str] = field(default_factory=dict)
 
-    def __iadd__(self, other: Account) -> Self:
+    def __iadd__(self, other: RecordFates) -> Self:
         """Add another account to this one."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -75,7 +75,7 @@ class Account:
         return StoreAccount(**counts, first=tuple(self.first.first), unknown=self.unknown)
 
 
-COUNTS = tuple(f.name for f in fields(Account) if f.name not in {"first", "unknown"})
+COUNTS = tuple(f.name for f in fields(RecordFates) if f.name not in {"first", "unknown"})
 _RARE = ("expired", "unknown")
 
 
@@ -87,7 +87,7 @@ def account_store(
     windows: Sequence[LostWindow],
     limit: Deadline,
     open_reader: ReaderOpener = open_reader,
-) -> Account:
+) -> RecordFates:
     """Account within `limit` for the records of the restored store `name`.
 
     The first of `windows` holds its records from before the restore. Each window's folder gets a
@@ -103,7 +103,7 @@ def account_store(
         if name in window.stores:
             found = _account_window(target, engine, name, index, windows[:number], limit, open_reader)
             # Records half restored by then were counted by their state in the first window.
-            total += Account(
+            total += RecordFates(
                 exported=window.stores[name].lines,
                 unaccounted=found.unaccounted,
                 first=found.first,
@@ -120,11 +120,11 @@ def _account_window(
     windows: Sequence[LostWindow],
     limit: Deadline,
     open_reader: ReaderOpener,
-) -> Account:
+) -> RecordFates:
     """Account for the records in the last of `windows`; the others are earlier."""
     unknown = dict(windows[-1].stores[name].unknown)
     if name in unknown:
-        return Account(unknown=unknown)
+        return RecordFates(unknown=unknown)
     profile = every_field(target.stores[name])
     now = set(standing_collections(name, profile, engine, open_reader))
     writing = threading.Lock()
@@ -136,7 +136,7 @@ def _account_window(
         # A collection that was unreadable before cannot be accounted for now.
         names = [key for key in (*snapshots[-1].collections("before"), *sorted(now)) if key not in unknown]
 
-        def accounted(collection: str) -> Account:
+        def accounted(collection: str) -> RecordFates:
             def came_back(record: RecordHash) -> None:
                 line = {"collection": collection, "key": record.key, "hash": f"{record.hash:x}"}
                 with writing:
@@ -146,7 +146,7 @@ def _account_window(
                 pace, there = pace_of(profile), collection in now
                 return _account(collection, content, pace, index, snapshots, came_back, limit, there=there)
 
-        total = Account(unknown=unknown)
+        total = RecordFates(unknown=unknown)
         workers = profile.load.connections
         for account in each(accounted, dict.fromkeys(names), workers=workers, name="accounting").values():
             total += account
@@ -163,7 +163,7 @@ def _account(
     limit: Deadline,
     *,
     there: bool,
-) -> Account:
+) -> RecordFates:
     """Account for one collection, as it was in the last of `windows`; `there` says whether it exists now."""
     parts = windows[-1].parts(collection, "before")
     kept = index.parts(collection) if index is not None else []
@@ -198,9 +198,9 @@ def account_for(
     now: Iterable[RecordHash],
     exported: Iterable[RecordHash],
     came_back: Callable[[RecordHash], None],
-) -> Account:
+) -> RecordFates:
     """Return what became of the records `before` a restore, given those of `now` and the `exported` ones."""
-    account = Account()
+    account = RecordFates()
 
     def gone() -> Iterator[RecordHash]:
         for found in differences(before, now):

@@ -16,7 +16,7 @@ from rollproof.judgement.finding import ASPECTS, Aspect, Finding, items_of
 from rollproof.judgement.judge import Judge
 from rollproof.observation.store import ObservedStore, Reading
 from rollproof.profile.sections import Reference
-from rollproof.stores.contract import Answer, Beside, Recall, Retention
+from rollproof.stores.contract import Beside, QueryAnswer, Recall, Retention
 from rollproof.stores.policy import policy_of
 from rollproof.stores.references import Followed, follow_all, look
 from rollproof.system.side_by_side import Ahead, NoAnswer, Opened
@@ -80,7 +80,7 @@ class Observation:
             case "relation", str():
                 self._begin_followed(at)
 
-    def answers(self) -> Mapping[str, Answer | NoAnswer]:
+    def answers(self) -> Mapping[str, QueryAnswer | NoAnswer]:
         """Return each store's answer to a query that touches real data, or the problem that came instead."""
         asked = {name: self._ask("query", name, ObservedStore.answer) for name in self._stores}
         return {name: _answered(pending) for name, pending in asked.items()}

@@ -23,7 +23,7 @@ from rollproof.errors import Meaning, Problem, Unverifiable
 from rollproof.observation.content import Digests, compare
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Answer, Beside, ByUsers, Recall, RecordHash, Retention, Selection
+from rollproof.stores.contract import Beside, ByUsers, QueryAnswer, Recall, RecordHash, Retention, Selection
 from rollproof.stores.policy import by_users_of, pace_of, policy_of
 from rollproof.stores.reader import Reader
 from rollproof.stores.registry import ReaderOpener, open_reader
@@ -100,7 +100,7 @@ class ObservedStore:
             if problem.means in _UNANSWERED:
                 self._silent = problem
 
-    def answer(self) -> Answer:
+    def answer(self) -> QueryAnswer:
         """Return the answer to a query that touches real data."""
         return self.reader.ask()
 

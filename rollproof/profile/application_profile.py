@@ -40,7 +40,7 @@ class Sweeper(Model):
     """Keys that a log-in leaves; `{token}` and `{user}` stand for the canary's."""
 
 
-class Canary(Model):
+class CanaryProfile(Model):
     """A user, a knowledge base and a question that exist for verification only."""
 
     user: str
@@ -157,7 +157,7 @@ class Application(Model):
     """Path of the description of the API, which a baseline records."""
     health: Health = Health()
     """The health endpoint."""
-    canary: Canary
+    canary: CanaryProfile
     """User that verification acts as."""
     functions: Functions = Field(default_factory=Functions)
     """The API's functions, as requests: those of LAYRA by default."""

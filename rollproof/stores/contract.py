@@ -25,7 +25,7 @@ Wanted = frozenset[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryAnswer:
     """The answer to an authenticated query that touched real data.
 
     `query` is the query in words, `records` the number of records it saw in `collection`.

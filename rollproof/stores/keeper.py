@@ -286,7 +286,7 @@ Keep = Callable[[Path], Kept]
 class StoreClients(Protocol):
     """The clients of one store, as its operator account sees them. It stays connected between questions."""
 
-    def others(self) -> Sequence[Client]:
+    def others(self) -> Sequence[ConnectedClient]:
         """Return the clients that this process did not open, whatever their account; not the server's own.
 
         Raises:
@@ -300,7 +300,7 @@ class StoreClients(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class ConnectedClient:
     """One connection: its account, and the host that the server sees it from.
 
     `name` is the one that it gives itself, if the server tells.
@@ -342,7 +342,7 @@ Watched = TypeVar("Watched", bound=WatchedProfile)
 _GRANT = "grant it, so that a writer can be seen while data is restored"
 
 
-def strangers(operated: Operated[Watched], found: Sequence[Client]) -> list[Client]:
+def strangers(operated: Operated[Watched], found: Sequence[ConnectedClient]) -> list[ConnectedClient]:
     """Return the clients in `found` that may be writers, each account and host once.
 
     Bystanders of the profile do not count, nor whoever verifies or monitors. Clients inside of the store's

@@ -21,11 +21,11 @@ from rollproof.profile.data_formats import Marks
 from rollproof.profile.kinds import kinds_that
 from rollproof.stores.contract import (
     LOADED,
-    Answer,
     Beside,
     Digest,
     ExportedRecord,
     Pace,
+    QueryAnswer,
     Recall,
     RecordHash,
     Retention,
@@ -85,7 +85,7 @@ class Reader(ABC):
         self.close()
 
     @abstractmethod
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         """Run one authenticated query that touches real data."""
 
     @abstractmethod

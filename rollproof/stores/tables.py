@@ -12,7 +12,7 @@ from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.profile.application_profile import is_of_django
 from rollproof.stores.client import Idle
-from rollproof.stores.contract import Answer, ExportedRecord, Pace, RecordHash, Selection, Wanted
+from rollproof.stores.contract import ExportedRecord, Pace, QueryAnswer, RecordHash, Selection, Wanted
 from rollproof.stores.reach import Countdown
 from rollproof.stores.reader import Reader
 
@@ -99,7 +99,7 @@ class TableReader(Reader):
     def _whole(self, table: Any) -> tuple[Sequence[str], Callable[[Sequence[Any]], Json]]:  # noqa: ANN401
         """Return what to select of a whole row, and what makes its content of that."""
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         """Count up to `ASKED_ROWS` rows of the first table that holds any, or of the last."""
         with self._connected(self._reach.start()) as session:
             names = self._tables(session)
@@ -112,7 +112,9 @@ class TableReader(Reader):
             for name in names:
                 if records := self._few(session, name):
                     break
-            return Answer(f"SELECT COUNT(*) of up to {ASKED_ROWS} rows", name, records, self._server(session))
+            return QueryAnswer(
+                f"SELECT COUNT(*) of up to {ASKED_ROWS} rows", name, records, self._server(session)
+            )
 
     def collections(self) -> Sequence[str]:
         """Return the tables, by the names of database or schema and table."""

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol
 import orjson
 
 from rollproof.errors import Unverifiable
-from rollproof.stores.contract import Answer, Digest, Pace, Recall, RecordHash, Vector
+from rollproof.stores.contract import Digest, Pace, QueryAnswer, Recall, RecordHash, Vector
 from rollproof.stores.policy import made_by_users_of
 from rollproof.stores.reach import Reach
 from rollproof.stores.reader import BLOCK_BYTES, FIRST, Reader
@@ -293,7 +293,7 @@ class Scanned(Searched):
     def server(self) -> str:
         """Return the server's name and version."""
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         """Count the first collection that holds a record, or the last if all are empty."""
         collections = self.collections()
         if not collections:
@@ -306,7 +306,7 @@ class Scanned(Searched):
             records = self.count(collection)
             if records:
                 break
-        return Answer(self.counted_by, collection, records, self.server())
+        return QueryAnswer(self.counted_by, collection, records, self.server())
 
     def holdings(self) -> Mapping[str, Any]:
         """Return the patterns of collections that users seem to make."""

@@ -53,7 +53,7 @@ TAKE_OVER = "--take-over"
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class KilledRollback:
     """A rollback: its name, its command's arguments, and the damage that it has to undo.
 
     `stores` are the stores that it restores. `wreck` returns the keys that it wrote to them, and `mark`
@@ -132,7 +132,7 @@ class Killer:
         hint = "run it by hand on a stack that is up: ./run up"
         require_action(self.stack.root, self.environment, *arguments, hint=hint)
 
-    def undisturbed(self, action: Action) -> Undisturbed:
+    def undisturbed(self, action: KilledRollback) -> Undisturbed:
         """Run `action` without a kill; return its steps and its outcome.
 
         Raises:
@@ -150,7 +150,9 @@ class Killer:
         seconds = {str(step.id): float((step.end or {})["seconds"]) for step in steps}
         return Undisturbed(seconds, outcome)
 
-    def kill(self, action: Action, step: str, after: float, undisturbed: Undisturbed | None) -> Result:
+    def kill(
+        self, action: KilledRollback, step: str, after: float, undisturbed: Undisturbed | None
+    ) -> Result:
         """Kill `action` after `step` has run for `after` seconds, resume it, and compare.
 
         An action that restores no record has nothing to compare with an `undisturbed` one.
@@ -188,7 +190,7 @@ class Killer:
         seen = f"killed after {waited:.2f} s; ended as if it had not been"
         return Result(f"{action.name}, killed in: {step}", seen, wrong, time.monotonic() - started, facts)
 
-    def _kill(self, action: Action, step: str, after: float) -> tuple[Path, Fall]:
+    def _kill(self, action: KilledRollback, step: str, after: float) -> tuple[Path, Fall]:
         """Run `action` and kill it; return its incident's folder and the kill's moment."""
         before = self._incidents()
         with tempfile.TemporaryFile() as said:
@@ -233,7 +235,7 @@ class Killer:
         """Return True if the rollback is to be resumed, or to be started again."""
         return (incident / UNFINISHED).exists() or not (incident / ROLLBACK).exists()
 
-    def _resume(self, action: Action, incident: Path) -> str:
+    def _resume(self, action: KilledRollback, incident: Path) -> str:
         """Resume the killed rollback as an operator would; return its error, "" if there is none."""
         if not self._is_left(incident):
             return ""
@@ -301,7 +303,7 @@ def _words(done: Done) -> str:
     return f"exit code {done.returncode}: {' | '.join(shown)}"
 
 
-def _failed(action: Action, observed: str) -> ActionFailed:
+def _failed(action: KilledRollback, observed: str) -> ActionFailed:
     return ActionFailed(
         what=action.name,
         expected="a rollback after which the stack is as it was",

@@ -9,7 +9,7 @@ from random import Random
 
 from reports.terminal.progress import Progress
 from rollproof.git.repository import head
-from staging.kills.kill import Action, Killer
+from staging.kills.kill import KilledRollback, Killer
 from staging.kills.wreckage import (
     STORES,
     lengthen_tasks,
@@ -25,7 +25,7 @@ from staging.target.operators import Operators, operators_of
 SERVICE, UNTOUCHED = "frontend", "mongodb"
 
 
-def actions(stack: Stack, operators: Operators) -> list[Action]:
+def actions(stack: Stack, operators: Operators) -> list[KilledRollback]:
     """Return all actions: rollbacks of a service, of each store, of all code, and of everything."""
     commit = head(stack.state.application)
 
@@ -38,8 +38,10 @@ def actions(stack: Stack, operators: Operators) -> list[Action]:
             wreck_code(stack)
         return written
 
-    def action(*words: str, stores: Sequence[str] = (), service: bool = True, code: bool = False) -> Action:
-        return Action(
+    def action(
+        *words: str, stores: Sequence[str] = (), service: bool = True, code: bool = False
+    ) -> KilledRollback:
+        return KilledRollback(
             " ".join(words[:2]) if stores and not code else words[0],
             ("rollback", *words),
             partial(wreck, stores, service=service, code=code),

@@ -54,7 +54,7 @@ class Write:
 
 
 @dataclass(slots=True)
-class Account:
+class WriteLog:
     """The users' own account of what they wrote."""
 
     acknowledged: list[Write] = field(default_factory=list)
@@ -85,7 +85,7 @@ class User(ABC):
     name: str
     password: str
     client: httpx2.Client
-    account: Account
+    account: WriteLog
 
     API: ClassVar[str]
     """The path before those of the API."""
@@ -122,7 +122,7 @@ class LiveUsers:
         """Prepare for the application at `url`, whose users are of that `kind`; nobody visits yet."""
         self.visits: Counter[Visit] = Counter()
         self.old: list[Visit] = []
-        self.account = Account()
+        self.account = WriteLog()
         self._kind = kind
         self._url = url.rstrip("/") + kind.API
         self._ended = threading.Event()

@@ -40,7 +40,7 @@ from rollproof.team.contact_record import Alert
 from rollproof.verdict import Verdict, verdict_of
 from staging.processes import LOOK, run
 from staging.rehearsal.layra_users import LayraUser
-from staging.rehearsal.live_users import Account, LiveUsers, User, Visit
+from staging.rehearsal.live_users import LiveUsers, User, Visit, WriteLog
 from staging.rehearsal.notebook_users import NotebookUser
 from staging.rehearsal.pace import Pace, Time, Timetable
 from staging.rehearsal.staging_team import TeamChannel, team_channel, write_change_document
@@ -244,7 +244,7 @@ class Rehearsal:
         self._command("contacts", "answer", incident.id, "--as", ENGINEER, *words)
 
     def _hold_writes_against_data(
-        self, target: Target, account: Account, kind: type[User], incident: Incident
+        self, target: Target, account: WriteLog, kind: type[User], incident: Incident
     ) -> Fates:
         with self.progress.step("hold the users' writes against the data"), operators_of(target) as operators:
             fates = fates_of(account, lambda place: kind.held(place, operators), incident.folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rollproof.errors import ActionFailed, listed
 from rollproof.record_names import LOST_WINDOW
-from staging.rehearsal.live_users import Account, Write
+from staging.rehearsal.live_users import Write, WriteLog
 
 _SHOWN = 5
 
@@ -17,7 +17,7 @@ _SHOWN = 5
 class Fates:
     """The acknowledged writes of an account by what became of them; `vanished` are those that nobody has."""
 
-    account: Account
+    account: WriteLog
     kept: int = 0
     exported: int = 0
     vanished: list[Write] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Fates:
             )
 
 
-def fates_of(account: Account, held_by: Callable[[str], str], incident: Path) -> Fates:
+def fates_of(account: WriteLog, held_by: Callable[[str], str], incident: Path) -> Fates:
     """Hold an account against the stores as they are now, and the lost windows of an incident.
 
     `held_by` returns all that a store holds of live users in a place, as text.

@@ -33,7 +33,7 @@ from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished, UnfinishedFile
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import Blind
-from rollproof.stores.keeper import Client
+from rollproof.stores.keeper import ConnectedClient
 from rollproof.system.clock import Moment
 from tests.conftest import PROFILE
 from tests.world.application import Exchange, Nobody, StandIn
@@ -145,10 +145,10 @@ class StandInProxy:
 class StandInClients:
     """Who is connected to a store: nobody, until a test says who."""
 
-    found: list[Client] = field(default_factory=list)
+    found: list[ConnectedClient] = field(default_factory=list)
     blind: bool = False
 
-    def others(self) -> list[Client]:
+    def others(self) -> list[ConnectedClient]:
         """Return them."""
         if self.blind:
             raise Blind(what="clients", expected="a privilege", observed="none", source="b", hint="c")

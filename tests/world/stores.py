@@ -16,9 +16,9 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.stores.canonical import hashed
 from rollproof.stores.contract import (
     HASH_BITS,
-    Answer,
     ExportedRecord,
     Pace,
+    QueryAnswer,
     Recall,
     RecordHash,
     Selection,
@@ -101,7 +101,7 @@ class WordReader(Reader):
     def __post_init__(self) -> None:
         self.name, self.kind = self.store.name, "words"
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         raise NotImplementedError
 
     def _require(self, bounds: Sequence[str] | None = None) -> None:
@@ -152,7 +152,7 @@ class Content(Reader):
     kind = "stand-in"
     blind_spots: tuple[str, ...] = ()
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         raise NotImplementedError
 
     def collections(self) -> Sequence[str]:

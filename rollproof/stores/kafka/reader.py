@@ -17,10 +17,10 @@ from typing import Any
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import (
-    Answer,
     Beside,
     ExportedRecord,
     Pace,
+    QueryAnswer,
     RecordHash,
     Retention,
     Selection,
@@ -66,7 +66,7 @@ class KafkaReader(Reader):
         with Broker(self._reach) as broker:
             return sorted(broker.brokers().values())
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         """Read from the first topic that holds a record, or from the last if all are empty."""
         countdown = self._reach.start()
         with Broker(self._reach) as broker:
@@ -82,7 +82,7 @@ class KafkaReader(Reader):
                 records = sum(1 for _ in islice(reading, ASK_RECORDS))
                 if records:
                     break
-            return Answer(
+            return QueryAnswer(
                 query=f"read of up to {ASK_RECORDS} records",
                 collection=topic,
                 records=records,

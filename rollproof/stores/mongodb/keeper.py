@@ -23,7 +23,16 @@ from pymongo.errors import OperationFailure, PyMongoError
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord
-from rollproof.stores.keeper import Client, Operated, Put, Restored, StoreKeeper, blind, host_of, strangers
+from rollproof.stores.keeper import (
+    ConnectedClient,
+    Operated,
+    Put,
+    Restored,
+    StoreKeeper,
+    blind,
+    host_of,
+    strangers,
+)
 from rollproof.stores.mongodb.bson import RAW
 from rollproof.stores.mongodb.client import UNAUTHORIZED, Document, Mongodb, lets_in_anybody, marks_of, moment
 from rollproof.stores.mongodb.descriptor import MongodbProfile
@@ -254,7 +263,7 @@ _PIPELINE = (
 )
 
 
-class Clients:
+class MongodbClients:
     """The clients of one MongoDB server. See `StoreClients`."""
 
     def __init__(self, operated: Operated[MongodbProfile]) -> None:
@@ -263,7 +272,7 @@ class Clients:
         self._client = Mongodb(operated.reach, operated.profile.authentication_database)
         self._open: bool | None = None
 
-    def others(self) -> list[Client]:
+    def others(self) -> list[ConnectedClient]:
         """Return the connections of others, idle ones included."""
         reach = self._client.reach
         if self._open is None:
@@ -284,7 +293,7 @@ class Clients:
         self._client.close()
 
 
-def _clients(operation: Mapping[str, Any], *, everybody: bool) -> list[Client]:
+def _clients(operation: Mapping[str, Any], *, everybody: bool) -> list[ConnectedClient]:
     """Return a connection's clients; one without a log-in has none, unless `everybody` may write.
 
     Where they must log in, drivers keep such a connection beside the others, to watch the server.
@@ -295,4 +304,4 @@ def _clients(operation: Mapping[str, Any], *, everybody: bool) -> list[Client]:
     if everybody and not users and not driver.startswith(_SERVERS):
         users = [_NOBODY]
     name = str(operation.get("appName", ""))
-    return [Client(user, host, name) for user in users if user != _SYSTEM]
+    return [ConnectedClient(user, host, name) for user in users if user != _SYSTEM]

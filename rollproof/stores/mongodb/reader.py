@@ -26,11 +26,11 @@ from rollproof.profile.data_formats import Marks
 from rollproof.stores.canonical import hashed
 from rollproof.stores.contract import (
     HASH_BITS,
-    Answer,
     Beside,
     Digest,
     ExportedRecord,
     Pace,
+    QueryAnswer,
     RecordHash,
     Rights,
     Selection,
@@ -118,7 +118,7 @@ class MongodbReader(Reader):
         with self._mongodb.asked() as client:
             return marks_of(client)
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         """Count up to `ASKED_DOCUMENTS` documents of the first collection that holds any, or of the last."""
         with self._mongodb.asked() as client:
             version = str(client.server_info()["version"])
@@ -133,7 +133,7 @@ class MongodbReader(Reader):
                 hint="the collections were dropped, or the profile names another database",
             )
         query = f"count of up to {ASKED_DOCUMENTS} documents"
-        return Answer(query, name, records, f"MongoDB {version}")
+        return QueryAnswer(query, name, records, f"MongoDB {version}")
 
     def collections(self) -> Sequence[str]:
         """Return the collections as ``database.collection``."""

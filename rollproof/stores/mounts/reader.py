@@ -25,7 +25,7 @@ from rollproof.collection import Json
 from rollproof.engines.engine import Container, ContainerEngine, Mount, NotThere
 from rollproof.errors import Unverifiable
 from rollproof.stores.canonical import record_of
-from rollproof.stores.contract import Answer, Digest, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.contract import Digest, ExportedRecord, Pace, QueryAnswer, RecordHash, Selection
 from rollproof.stores.listed import Listed
 from rollproof.stores.mounts.descriptor import PLACE, MountsProfile
 from rollproof.stores.mounts.sqlite import BESIDE, LOGS, MAGIC, Database, log_length, shown_value
@@ -295,14 +295,14 @@ class MountsReader(Listed):
             hint="create the container, or correct `held` of this store in the profile",
         )
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         """Look at up to `FIRST` files of the first mount that has any, or of the last."""
         for held in self.mounts().values():
             with self.files(held) as files:
                 seen = sum(1 for file in islice(files, FIRST + 1) if file.path)
             if seen:
                 break
-        return Answer("first files", held.name, seen, f"mounts of {held.container.name}")
+        return QueryAnswer("first files", held.name, seen, f"mounts of {held.container.name}")
 
     def collections(self) -> Sequence[str]:
         """Return the mounts, which are there."""

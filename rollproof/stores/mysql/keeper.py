@@ -19,7 +19,16 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.stores.client_name import NAME
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.dumps import DumpKeeper
-from rollproof.stores.keeper import Client, Operated, Put, Restored, Writable, blind, host_of, strangers
+from rollproof.stores.keeper import (
+    ConnectedClient,
+    Operated,
+    Put,
+    Restored,
+    Writable,
+    blind,
+    host_of,
+    strangers,
+)
 from rollproof.stores.mysql.connection import (
     Mysql,
     Session,
@@ -336,7 +345,7 @@ _PROGRAMS = (
 _SEEING_OTHERS = frozenset({ALL, "PROCESS"})
 
 
-class Clients:
+class MysqlClients:
     """The clients of a MySQL or MariaDB server. See `StoreClients`."""
 
     def __init__(self, operated: Operated[MysqlProfile]) -> None:
@@ -344,7 +353,7 @@ class Clients:
         self._operated = operated
         self._client = Mysql(operated.reach)
 
-    def others(self) -> list[Client]:
+    def others(self) -> list[ConnectedClient]:
         """Return the connections of others."""
         with self._client.asked() as connection:
             # Without it the server shows the account its own connections alone.
@@ -356,7 +365,7 @@ class Clients:
             names = _names(connection)
             ((own,),) = rows(connection, "SELECT CONNECTION_ID()")
         clients = {
-            number: Client(str(user), host_of(str(host)), names.get(number, ""))
+            number: ConnectedClient(str(user), host_of(str(host)), names.get(number, ""))
             for number, user, host, _, command, *_ in found
             if user not in _NOBODY and command not in _READING
         }

@@ -14,7 +14,7 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.stores.client_name import NAME
 from rollproof.stores.contract import ExportedRecord
 from rollproof.stores.dumps import DumpKeeper
-from rollproof.stores.keeper import Client, Operated, Put, Restored, Writable, strangers
+from rollproof.stores.keeper import ConnectedClient, Operated, Put, Restored, Writable, strangers
 from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.postgresql import schema
 from rollproof.stores.postgresql.beside import rights
@@ -259,7 +259,7 @@ WHERE backend_type = 'client backend' AND (datname = %s OR pid = pg_backend_pid(
 """
 
 
-class Clients:
+class PostgresqlClients:
     """The clients of one database of a server. See `StoreClients`."""
 
     def __init__(self, operated: Operated[PostgresqlProfile]) -> None:
@@ -268,11 +268,11 @@ class Clients:
         (database,) = operated.profile.databases
         self._client = Postgresql(operated.reach, maintenance_of(database))
 
-    def others(self) -> list[Client]:
+    def others(self) -> list[ConnectedClient]:
         """Return the connections of others, which the operator sees: a restore needs a superuser."""
         with self._client.asked() as session:
             found = rows(session, _CLIENTS, self._operated.profile.databases)
-        return strangers(self._operated, [Client(*map(str, one)) for one in found])
+        return strangers(self._operated, [ConnectedClient(*map(str, one)) for one in found])
 
     def close(self) -> None:
         """Close the connection, if there is one."""

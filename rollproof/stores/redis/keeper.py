@@ -21,7 +21,7 @@ from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular
 from rollproof.stores.contract import ExportedRecord, RecordHash
 from rollproof.stores.keeper import (
-    Client,
+    ConnectedClient,
     Operated,
     Put,
     RecordKeeper,
@@ -199,7 +199,7 @@ _SERVERS = frozenset("SM")
 _GREETING = frozenset({"NULL", "hello", "auth", "select", "client", "client|setinfo", "client|setname"})
 
 
-class Clients:
+class RedisClients:
     """The clients of a Redis server. See `StoreClients`."""
 
     def __init__(self, operated: Operated[RedisProfile]) -> None:
@@ -208,7 +208,7 @@ class Clients:
         self._reach = operated.reach
         self._server = Redis(self._reach, operated.profile.databases[0])
 
-    def others(self) -> list[Client]:
+    def others(self) -> list[ConnectedClient]:
         """Return the connections of others."""
         with self._server.asked("its clients") as client:
             try:
@@ -218,7 +218,7 @@ class Clients:
         return strangers(
             self._operated,
             [
-                Client(one.get("user", "default"), host_of(one["addr"]), one.get("name", ""))
+                ConnectedClient(one.get("user", "default"), host_of(one["addr"]), one.get("name", ""))
                 for one in found
                 if not _SERVERS & set(one["flags"]) and (one.get("name") or one["cmd"] not in _GREETING)
             ],

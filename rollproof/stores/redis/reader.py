@@ -17,7 +17,7 @@ from redis.connection import AbstractConnection
 from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.canonical import hash_of_record, hashes_of_fields, number_json, text_json
-from rollproof.stores.contract import Answer, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.contract import ExportedRecord, Pace, QueryAnswer, RecordHash, Selection
 from rollproof.stores.listed import Listed
 from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
@@ -106,7 +106,7 @@ class RedisReader(Listed):
         for server in self._servers.values():
             server.close()
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         """Count the keys of the first database that holds any, and read the type of one."""
         marks = self.marks()
         name = f"{str(marks['product']).capitalize()} {marks['server']}"
@@ -115,8 +115,10 @@ class RedisReader(Listed):
                 key = client.randomkey()
                 if key is not None:
                     client.type(key)
-                    return Answer("DBSIZE and TYPE of a key", f"{database}:*", int(client.dbsize()), name)
-        return Answer("DBSIZE", f"{self._profile.databases[0]}:*", 0, name)
+                    return QueryAnswer(
+                        "DBSIZE and TYPE of a key", f"{database}:*", int(client.dbsize()), name
+                    )
+        return QueryAnswer("DBSIZE", f"{self._profile.databases[0]}:*", 0, name)
 
     def marks(self) -> Marks:
         """Return the server's product and version."""

@@ -18,7 +18,7 @@ from minio.versioningconfig import OFF
 
 from rollproof.collection import Json
 from rollproof.stores.canonical import packed, record_of
-from rollproof.stores.contract import Answer, Beside, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.contract import Beside, ExportedRecord, Pace, QueryAnswer, RecordHash, Selection
 from rollproof.stores.listed import Listed
 from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
@@ -80,7 +80,7 @@ class S3Reader(Listed):
         with self._server.asked("its buckets") as client:
             return {"buckets": sorted(bucket.name for bucket in client.list_buckets())}
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         """List up to `ASKED_OBJECTS` objects in the first non-empty bucket, and read from the first."""
         with self._server.asked("a list of objects") as client:
             for bucket in self._profile.buckets:
@@ -90,8 +90,8 @@ class S3Reader(Listed):
                         response.read(ASKED_BYTES)
                         server = response.headers.get("Server", "not named")
                     query = f"list of up to {ASKED_OBJECTS} objects and the first bytes of one"
-                    return Answer(query=query, collection=bucket, records=len(listed), server=server)
-        return Answer("list of objects", self._profile.buckets[0], 0, "not asked")
+                    return QueryAnswer(query=query, collection=bucket, records=len(listed), server=server)
+        return QueryAnswer("list of objects", self._profile.buckets[0], 0, "not asked")
 
     def collections(self) -> Sequence[str]:
         """Return the profile's buckets, there or not, once the server answers."""

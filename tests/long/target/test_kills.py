@@ -17,7 +17,7 @@ from rollproof.errors import ExitCode
 from rollproof.git.repository import git
 from rollproof.incident.journal import Step, StepId, verify_journal
 from rollproof.profile.profile import Target
-from staging.kills.kill import Action, Killer
+from staging.kills.kill import KilledRollback, Killer
 from staging.kills.outcome import Keys
 from staging.kills.walk import SERVICE
 from staging.kills.wreckage import Mark
@@ -37,7 +37,7 @@ def _containers(engine: ContainerEngine) -> dict[str, str]:
 
 
 def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
-    verifier: Verifier, killer: Killer, known: dict[str, Action], engine: ContainerEngine
+    verifier: Verifier, killer: Killer, known: dict[str, KilledRollback], engine: ContainerEngine
 ) -> None:
     action, before = known["service"], _containers(engine)
 
@@ -65,7 +65,11 @@ def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
 
 
 def test_a_full_rollback_that_is_killed_tells_users_to_come_again_until_its_end(
-    verifier: Verifier, killer: Killer, known: dict[str, Action], target: Target, engine: ContainerEngine
+    verifier: Verifier,
+    killer: Killer,
+    known: dict[str, KilledRollback],
+    target: Target,
+    engine: ContainerEngine,
 ) -> None:
     user, action, asked = User(target), known["full"], ExitStack()
     stores = _of_stores(engine, target)

@@ -24,7 +24,7 @@ from rollproof.stores.keepers import open_clients
 from rollproof.stores.mongodb import client as mongodb
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mysql import connection as mysql
-from rollproof.stores.mysql.keeper import Clients
+from rollproof.stores.mysql.keeper import MysqlClients
 from rollproof.stores.reach import Reach
 from rollproof.stores.redis import client as redis_view
 from rollproof.stores.redis.descriptor import RedisProfile
@@ -53,7 +53,7 @@ def _stranger(reach: Reach) -> Connection[Cursor]:
 
 def test_mysql_tells_with_the_privilege_alone(stack: Stack, running: MysqlServer) -> None:
     app = Reach("mysql", running.endpoint, _account(stack, "mysql", "app"), SECONDS)
-    clients = Clients(Operated("mysql", running.profile, running.endpoint))
+    clients = MysqlClients(Operated("mysql", running.profile, running.endpoint))
     with prepared(running), closing(_stranger(app)) as connection, closing(clients):
         with pytest.raises(Blind, match="expected the privilege PROCESS"):
             clients.others()
@@ -163,7 +163,7 @@ def test_an_account_without_the_right_is_blind(
 def test_a_store_that_is_not_there_is_no_blindness(running: MysqlServer) -> None:
     with (
         nowhere() as at,
-        closing(Clients(Operated("mysql", running.profile, at))) as clients,
+        closing(MysqlClients(Operated("mysql", running.profile, at))) as clients,
         pytest.raises(Unverifiable) as caught,
     ):
         clients.others()

@@ -16,7 +16,7 @@ from rollproof.errors import ExitCode
 from rollproof.incident.journal import Step, StepId
 from rollproof.profile.profile import Target
 from rollproof.record_names import UNFINISHED
-from staging.kills.kill import Action, Killer
+from staging.kills.kill import KilledRollback, Killer
 from staging.kills.outcome import Keys
 from staging.kills.walk import SERVICE, actions
 from staging.kills.wreckage import Mark, write_marks
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("whole", "settl
 
 
 @pytest.fixture(scope="module")
-def known(killer: Killer, operators: Operators) -> dict[str, Action]:
+def known(killer: Killer, operators: Operators) -> dict[str, KilledRollback]:
     """The rollbacks as the walk knows them, by their names."""
     return {action.name: action for action in actions(killer.stack, operators)}
 
@@ -46,7 +46,7 @@ def refused(verifier: Verifier, words: str, *arguments: str) -> str:
 
 @pytest.mark.parametrize("name", ["service", "full", "emergency"])
 def test_what_was_damaged_is_as_it_was(
-    verifier: Verifier, killer: Killer, known: dict[str, Action], target: Target, name: str
+    verifier: Verifier, killer: Killer, known: dict[str, KilledRollback], target: Target, name: str
 ) -> None:
     user = User(target)
     with user.asking():
@@ -66,7 +66,7 @@ def test_what_was_damaged_is_as_it_was(
 def test_a_restore_of_a_store_that_is_killed_is_resumed_before_anything_else(
     verifier: Verifier,
     killer: Killer,
-    known: dict[str, Action],
+    known: dict[str, KilledRollback],
     operators: Operators,
     target: Target,
     engine: ContainerEngine,

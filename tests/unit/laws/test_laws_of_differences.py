@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rollproof.baseline import comparison
 from rollproof.baseline.comparison import Comparison, compare_records
 from rollproof.baseline.recording import Coverage
-from rollproof.losses.accounting import Account, account_for
+from rollproof.losses.accounting import RecordFates, account_for
 from rollproof.losses.lost_window import pairs
 from rollproof.stores.contract import RecordHash
 from rollproof.stores.snapshot import Snapshot, differences
@@ -85,7 +85,7 @@ def test_what_was_written_and_what_is_gone(before: list[RecordHash], now: list[R
 
 def accounted(
     held: list[RecordHash], exported: list[RecordHash], now: list[RecordHash]
-) -> tuple[Account, list[RecordHash]]:
+) -> tuple[RecordFates, list[RecordHash]]:
     revived = list[RecordHash]()
     return account_for("words", held, now, exported, revived.append), revived
 

@@ -15,7 +15,7 @@ from rollproof.errors import Unverifiable
 from rollproof.monitoring.probes.probe import Reading
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
 from rollproof.profile.profile import Target, load_target
-from rollproof.stores.contract import Answer
+from rollproof.stores.contract import QueryAnswer
 from rollproof.stores.kafka.ranges import lags
 from rollproof.stores.reach import NOBODY, Reach
 from tests.conftest import write_profile
@@ -73,9 +73,9 @@ class Told(StandIn):
             raise self.behind
         return self.behind
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         self.asked += 1
-        return Answer("count", self.collection, 3, "1")
+        return QueryAnswer("count", self.collection, 3, "1")
 
     def search(self, collection: str, limit: int = 5) -> Sequence[str] | None:
         assert collection == self.collection

@@ -14,7 +14,7 @@ from rollproof.incident.incident import Incident
 from rollproof.incident.journal import Step
 from rollproof.planning.plan import plan_database, plan_emergency
 from rollproof.planning.writers import WriterSeen
-from rollproof.stores.keeper import Client
+from rollproof.stores.keeper import ConnectedClient
 from tests.world.sandbox import SERVICES, Sandbox, begun
 
 WORKER = RunningContainer("sandbox-worker-1", "worker", one_off=False)
@@ -72,7 +72,7 @@ def test_a_container_that_runs_in_the_middle(
 
 def test_a_client_fails_it_when_every_restore_has_ended(sandbox: Sandbox, incident: Incident) -> None:
     sandbox.keepers["redis"].meanwhile = lambda: sandbox.clients["redis"].found.append(
-        Client("app", "10.0.0.9")
+        ConnectedClient("app", "10.0.0.9")
     )
     with pytest.raises(WriterSeen, match=r"client app@10\.0\.0\.9 of redis, seen at 20"):
         sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
@@ -81,13 +81,13 @@ def test_a_client_fails_it_when_every_restore_has_ended(sandbox: Sandbox, incide
 
 
 def test_one_that_was_stopped_may_take_a_moment_to_hang_up(sandbox: Sandbox, incident: Incident) -> None:
-    gone = iter([[Client("app", "10.0.0.9")]])
+    gone = iter([[ConnectedClient("app", "10.0.0.9")]])
     sandbox.clients["mysql"].others = lambda: next(gone, [])  # type: ignore[method-assign]
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)
 
 
 def test_what_could_not_be_seen_is_said(sandbox: Sandbox, incident: Incident) -> None:
-    def unreachable() -> list[Client]:
+    def unreachable() -> list[ConnectedClient]:
         raise Unverifiable(what="redis", expected="an answer", observed="none", source="b", hint="c")
 
     sandbox.clients["mysql"].blind = True
@@ -117,7 +117,7 @@ def test_without_a_look_at_the_containers_there_is_no_success(sandbox: Sandbox, 
 
 
 def test_a_client_on_the_operators_account_is_a_writer_too(sandbox: Sandbox, incident: Incident) -> None:
-    sandbox.clients["mysql"].found.append(Client("operator", "10.0.0.9"))
+    sandbox.clients["mysql"].found.append(ConnectedClient("operator", "10.0.0.9"))
     with pytest.raises(WriterSeen, match=r"client operator@10\.0\.0\.9 of mysql, seen at 20"):
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"

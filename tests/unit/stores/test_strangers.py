@@ -14,11 +14,11 @@ from rollproof.errors import Unverifiable
 from rollproof.profile.sections import WatchedProfile
 from rollproof.stores.client_name import NAME, NAMES
 from rollproof.stores.contract import Blind
-from rollproof.stores.keeper import Client, Operated, host_of, strangers
+from rollproof.stores.keeper import ConnectedClient, Operated, host_of, strangers
 from rollproof.stores.mongodb import client as mongodb
 from tests.unit.stores.test_readers_reach import NOWHERE, section
 
-OURS = Client("operator", "10.0.0.1", NAME)
+OURS = ConnectedClient("operator", "10.0.0.1", NAME)
 
 
 def _operated(*, bystanders: tuple[str, ...] = ()) -> Operated[WatchedProfile]:
@@ -27,14 +27,14 @@ def _operated(*, bystanders: tuple[str, ...] = ()) -> Operated[WatchedProfile]:
     return Operated("one", profile, NOWHERE)
 
 
-def _told(found: Sequence[Client], operated: Operated[WatchedProfile]) -> list[str]:
+def _told(found: Sequence[ConnectedClient], operated: Operated[WatchedProfile]) -> list[str]:
     return [str(one) for one in strangers(operated, found)]
 
 
 @pytest.mark.parametrize("account", ["app", "operator", ""])
 @pytest.mark.parametrize("host", ["172.18.0.9", "::ffff:172.18.0.9", "worker.internal"])
 def test_neither_account_nor_host_makes_a_client_ours(account: str, host: str) -> None:
-    clients = [OURS, Client(account, host), Client(account, host)]
+    clients = [OURS, ConnectedClient(account, host), ConnectedClient(account, host)]
     assert _told(clients, _operated()) == [f"{account}@{host}"]
 
 
@@ -50,7 +50,7 @@ def test_neither_account_nor_host_makes_a_client_ours(account: str, host: str) -
 def test_a_monitor_that_has_the_applications_own_account_is_known_by_its_name(
     name: str, *, reads: bool
 ) -> None:
-    clients = [OURS, Client("operator", "10.0.0.1", name)]
+    clients = [OURS, ConnectedClient("operator", "10.0.0.1", name)]
     assert _told(clients, _operated()) == ([] if reads else ["operator@10.0.0.1"])
     assert NAMES.fullmatch(NAME)
 
@@ -58,15 +58,15 @@ def test_a_monitor_that_has_the_applications_own_account_is_known_by_its_name(
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", ""])
 @pytest.mark.parametrize("account", ["app", "operator"])
 def test_a_client_of_the_loopback_is_the_stores_health_check(account: str, host: str) -> None:
-    assert _told([OURS, Client(account, host)], _operated()) == []
+    assert _told([OURS, ConnectedClient(account, host)], _operated()) == []
 
 
 def test_a_bystander_is_an_account_or_one_at_a_host() -> None:
     clients = [
         OURS,
-        Client("exporter", "10.0.0.5"),
-        Client("app", "10.0.0.6"),
-        Client("app", "10.0.0.7"),
+        ConnectedClient("exporter", "10.0.0.5"),
+        ConnectedClient("app", "10.0.0.6"),
+        ConnectedClient("app", "10.0.0.7"),
     ]
     assert _told(clients, _operated(bystanders=("exporter", "app@10.0.0.6"))) == ["app@10.0.0.7"]
 
@@ -78,12 +78,12 @@ def test_who_has_the_readers_account_reads_unless_the_operator_has_it_too(
     operated = _operated()
     account = operated.profile.reader.model_copy(update={"user": reader})
     operated = replace(operated, profile=operated.profile.model_copy(update={"reader": account}))
-    found = [OURS, Client("reader" if reads else "operator", "10.0.0.9")]
+    found = [OURS, ConnectedClient("reader" if reads else "operator", "10.0.0.9")]
     assert bool(strangers(operated, found)) is not reads
 
 
-@pytest.mark.parametrize("found", [[], [Client("operator", "10.0.0.1")]])
-def test_a_list_without_our_own_connection_tells_nothing(found: list[Client]) -> None:
+@pytest.mark.parametrize("found", [[], [ConnectedClient("operator", "10.0.0.1")]])
+def test_a_list_without_our_own_connection_tells_nothing(found: list[ConnectedClient]) -> None:
     """As where the account may not give its connection a name."""
     with pytest.raises(Blind, match="expected our own connection among its clients"):
         strangers(_operated(), found)

@@ -12,7 +12,7 @@ import pytest
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.keeper import Operated
 from rollproof.stores.postgresql.client import MAINTENANCE
-from rollproof.stores.postgresql.keeper import Clients
+from rollproof.stores.postgresql.keeper import PostgresqlClients
 from tests.conftest import ROOT
 from tests.stack.postgresql_content import TABLE
 from tests.stack.stores.keeping.records import exported, put_back, wanted_of
@@ -94,7 +94,7 @@ def test_an_extension_of_a_version_that_is_gone_comes_back_in_another(
 @pytest.mark.usefixtures("kept")
 def test_clients_of_the_database_are_told(subject: Postgresql) -> None:
     server = subject.running
-    with closing(Clients(Operated("postgresql", server.profile, server.endpoint))) as clients:
+    with closing(PostgresqlClients(Operated("postgresql", server.profile, server.endpoint))) as clients:
         assert clients.others() == []
         with server.connect() as session:
             session.execute("SET application_name = 'worker'")
@@ -138,7 +138,7 @@ def test_the_database_that_every_server_has_comes_back(subject: Postgresql, tmp_
         keeper = place.keeper()
         keeper.back_up(tmp_path)
         subject.running.do("INSERT INTO t VALUES (2);\nCREATE TABLE late ()", MAINTENANCE)
-        with closing(Clients(Operated("postgresql", profile, place.endpoint))) as clients:
+        with closing(PostgresqlClients(Operated("postgresql", profile, place.endpoint))) as clients:
             assert clients.others() == []
             keeper.restore(tmp_path)
         assert subject.answer("SELECT * FROM t", MAINTENANCE) == [(1,)]

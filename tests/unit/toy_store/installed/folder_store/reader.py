@@ -7,7 +7,7 @@ from pathlib import Path
 from folder_store.descriptor import FolderProfile
 from rollproof.collection import Json
 from rollproof.stores.canonical import record_of, text_json
-from rollproof.stores.contract import Answer, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.contract import ExportedRecord, Pace, QueryAnswer, RecordHash, Selection
 from rollproof.stores.listed import Listed
 from rollproof.stores.policy import excluded_of
 
@@ -40,7 +40,7 @@ class FolderReader(Listed):
         """Return the number of files."""
         return len(self.files(collection))
 
-    def ask(self) -> Answer:
+    def ask(self) -> QueryAnswer:
         """Read the first file of the first collection that has any."""
         files = [(name, file) for name in self.collections() for file in self.files(name)]
         if not files:
@@ -48,7 +48,7 @@ class FolderReader(Listed):
         name, file = files[0]
         with self.asked():
             file.read_bytes()
-        return Answer("first file", name, self.count(name), f"folder {self._profile.folder.name}")
+        return QueryAnswer("first file", name, self.count(name), f"folder {self._profile.folder.name}")
 
     def schemas(self) -> Mapping[str, Json]:
         """Return the permissions of the folder of each collection."""
