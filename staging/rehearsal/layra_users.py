@@ -57,6 +57,9 @@ class LayraUser(User):
         """Go on with the conversation."""
         self.log_in()
         self.ask(self.conversation)
+        if self.base not in self.knowledge_bases():
+            # A rollback removes what was made after the backup.
+            self.base, self.awaited = self.create_knowledge_base(), ""
         if self.awaited and self.lists(self.base, self.awaited):
             self.awaited = ""
         if not self.awaited and times % BASES == 0:
@@ -123,8 +126,12 @@ class LayraUser(User):
         """Create a knowledge base; return its id."""
         body = {"username": self.name, "knowledge_base_name": "Otters"}
         self.client.post("/base/knowledge_base", json=body).raise_for_status()
+        return self.knowledge_bases()[-1]
+
+    def knowledge_bases(self) -> list[str]:
+        """Return the ids of the user's knowledge bases, the newest last."""
         bases = self.client.get(f"/base/users/{self.name}/knowledge_bases").raise_for_status().json()
-        return str(max(bases, key=lambda base: base["created_at"])["knowledge_base_id"])
+        return [str(base["knowledge_base_id"]) for base in sorted(bases, key=lambda base: base["created_at"])]
 
     def upload(self, base: str) -> str:
         """Upload a small text to the knowledge base; return the name of the file, without its suffix."""
