@@ -82,5 +82,5 @@ DESCRIPTOR = Descriptor(
     ),
     keeper="rollproof.stores.mongodb.keeper:Keeper",
     format_of=_format_of,
-    clients="rollproof.stores.mongodb.keeper:Clients",
+    clients="rollproof.stores.mongodb.keeper:MongodbClients",
 )

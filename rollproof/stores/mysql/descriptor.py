@@ -117,5 +117,5 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.mysql.keeper:Keeper",
-    clients="rollproof.stores.mysql.keeper:Clients",
+    clients="rollproof.stores.mysql.keeper:MysqlClients",
 )

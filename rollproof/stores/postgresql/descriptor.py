@@ -92,5 +92,5 @@ DESCRIPTOR = Descriptor(
     ),
     keeper="rollproof.stores.postgresql.keeper:Keeper",
     format_of=_format_of,
-    clients="rollproof.stores.postgresql.keeper:Clients",
+    clients="rollproof.stores.postgresql.keeper:PostgresqlClients",
 )

@@ -97,6 +97,6 @@ DESCRIPTOR = Descriptor(
         ),
     ),
     keeper="rollproof.stores.redis.keeper:Keeper",
-    clients="rollproof.stores.redis.keeper:Clients",
+    clients="rollproof.stores.redis.keeper:RedisClients",
     sweep="rollproof.stores.redis.client:sweep",
 )
