@@ -31,7 +31,7 @@ sys.exit(code)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class CommandCost:
     """One command: its seconds, and the largest memory of it, or of a program that it has started, in MiB."""
 
     name: str
@@ -39,7 +39,7 @@ class Part:
     mebibytes: float
 
 
-def measure_growth(profile: Path, wreck: Callable[[], object]) -> list[Part]:
+def measure_growth(profile: Path, wreck: Callable[[], object]) -> list[CommandCost]:
     """Return each part's figures on the target of `profile`, which must be healthy; `wreck` damages it.
 
     Raises:
@@ -60,7 +60,7 @@ def measure_growth(profile: Path, wreck: Callable[[], object]) -> list[Part]:
         return [*parts, _run("rollback", environment, "rollback", "emergency", commit)]
 
 
-def _run(name: str, environment: Mapping[str, str], *arguments: str) -> Part:
+def _run(name: str, environment: Mapping[str, str], *arguments: str) -> CommandCost:
     # In the foreground, so that Ctrl-C reaches it too.
     limited = ["timeout", "--foreground", str(SECONDS), sys.executable, "-m", "rollproof", *arguments]
     started = time.perf_counter()
@@ -85,4 +85,4 @@ def _run(name: str, environment: Mapping[str, str], *arguments: str) -> Part:
     kibibytes = int(done.stdout.splitlines()[-1])
     # What a sample may have missed is a note of the verdict.
     sampled = ", sampled" if "side by side" in done.stdout else ""
-    return Part(f"{name}{sampled}", seconds, kibibytes / 1024)
+    return CommandCost(f"{name}{sampled}", seconds, kibibytes / 1024)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from rollproof.stores.mysql.connection import Session, rows
+from rollproof.stores.mysql.connection import MysqlSession, rows
 
 DATABASE = "rollproof_bench"
 # Rows of one transaction that fills a table.
@@ -30,7 +30,7 @@ FROM n
 """
 
 
-def make_database(connection: Session) -> None:
+def make_database(connection: MysqlSession) -> None:
     """Create the benchmark's database, empty."""
     rows(connection, f"DROP DATABASE IF EXISTS {DATABASE}")
     rows(connection, f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4")

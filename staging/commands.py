@@ -14,7 +14,7 @@ from reports.terminal.progress import Progress
 from rollproof.errors import ExitCode
 from rollproof.git.repository import resolve_commit
 from rollproof.verdict import Verdict
-from staging.rehearsal.pace import Pace
+from staging.rehearsal.pace import RehearsalPace
 from staging.rounds import Round, chosen, folder_for
 from staging.stack.fresh_stacks import (
     bring_up_stores,
@@ -55,17 +55,19 @@ AsShape = Annotated[
 def rehearsal(
     scale: Scale = 1.0,
     shape: AsShape = Shape.USUAL,
-    pace: Annotated[Pace, typer.Option(help="How long to wait between the runbook's parts.")] = Pace.QUICK,
+    pace: Annotated[
+        RehearsalPace, typer.Option(help="How long to wait between the runbook's parts.")
+    ] = RehearsalPace.QUICK,
 ) -> None:
     """Break a staging stack by a migration, roll it back, verify it, write the record.
 
     By the runbook's own times it takes an hour and a half.
     """
-    from staging.rehearsal.rehearsal import Rehearsal
+    from staging.rehearsal.rehearsal import StagedRehearsal
 
     stack = Stack(ROOT, wanted=shape)
     with Progress() as progress, fresh_stacks([stack], progress):
-        incident, verdict, fates = Rehearsal(stack, progress, pace).run(scale)
+        incident, verdict, fates = StagedRehearsal(stack, progress, pace).run(scale)
     typer.echo(str(fates))
     typer.echo(f"verdict: {verdict}")
     typer.echo(f"incident: {incident.folder.relative_to(ROOT)}")

@@ -51,7 +51,7 @@ def chosen(trials: Sequence[Trial], patterns: Sequence[str]) -> list[Trial]:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RoundResult:
     """One trial: what was `seen`, and what of that is `wrong`, "" if nothing. `facts` are for the record."""
 
     name: str
@@ -67,7 +67,7 @@ class Round:
 
     title: str
     record: Path
-    results: list[Result] = field(default_factory=list)
+    results: list[RoundResult] = field(default_factory=list)
     finished: bool = False
 
     @property
@@ -75,7 +75,7 @@ class Round:
         """Whether the round finished, and every result is right."""
         return self.finished and bool(self.results) and not any(result.wrong for result in self.results)
 
-    def add(self, result: Result) -> None:
+    def add(self, result: RoundResult) -> None:
         """Add a result."""
         self.results.append(result)
         self._write()

@@ -16,7 +16,7 @@ from rollproof.cli.before_commands import GateRecord
 from rollproof.doctor.examination import Examination
 from rollproof.incident.incident import RollbackRecord
 from rollproof.incident.journal import JournalLine
-from rollproof.incident.ledger import Planned, Result, RunFacts
+from rollproof.incident.ledger import CheckResult, Planned, RunFacts
 from rollproof.scale.ledger import PartLine
 from rollproof.sealing.seal import Seal
 from rollproof.system.record_files import adapter_of
@@ -34,7 +34,7 @@ RECORDS: dict[str, tuple[object, str]] = {
     ),
     "ledger-run": (RunFacts, "incidents/ID/ledger/NNNN/run.json"),
     "ledger-plan": (dict[str, Planned], "incidents/ID/ledger/NNNN/plan.json"),
-    "ledger-line": (Result, "a line of incidents/ID/ledger/NNNN/results.jsonl"),
+    "ledger-line": (CheckResult, "a line of incidents/ID/ledger/NNNN/results.jsonl"),
     "parts-line": (PartLine, "a line of incidents/ID/parts/STORE-….jsonl"),
     "seal": (Seal, "incidents/ID/seal.json, signed as seal.json.sig"),
     "output-assess": (Document[AssessmentRecord], "what `assess --json` prints"),

@@ -14,7 +14,7 @@ from rollproof.engines.engine import Container
 from rollproof.errors import Meaning, Unverifiable, listed
 from rollproof.git.repository import WorkingCopy, file_of, read_saved_commit
 from rollproof.home import typed
-from rollproof.incident.rehearsals import Part, TrialOf
+from rollproof.incident.rehearsals import RollbackPart, TrialOf
 from rollproof.profile.profile import Target
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step2]
@@ -95,8 +95,10 @@ def test_baseline_is_of_this_state(
         note(f"no label names the commit of {', '.join(unlabelled)}: their images' ids stand for it")
 
 
-@pytest.mark.parametrize("part", Part)
-def test_rollback_is_possible_now(part: Part, rollback_trial: TrialOf, expect: Expect, note: Note) -> None:
+@pytest.mark.parametrize("part", RollbackPart)
+def test_rollback_is_possible_now(
+    part: RollbackPart, rollback_trial: TrialOf, expect: Expect, note: Note
+) -> None:
     """A rollback to the running state is possible now, and what runs then fits the data that it meets."""
     trial = rollback_trial(part)
     expect(trial.problem is None, **trial.sides())

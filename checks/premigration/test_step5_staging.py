@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.gating.evidence import Attach, Expect, Note
 from rollproof.errors import Meaning, Unverifiable, listed, shortened
-from rollproof.incident.rehearsals import Ending, Rehearsal
+from rollproof.incident.rehearsals import RecordedRehearsal, RehearsalEnding
 from rollproof.incident.rollbacks import ClosedGate, reopen_hint
 from rollproof.profile.profile import Target
 from rollproof.system.clock import is_recent
@@ -22,13 +22,15 @@ DAY_SECONDS = 86400.0
 pytestmark = [pytest.mark.premigration, pytest.mark.step5]
 
 
-def test_migration_was_rehearsed(rehearsal: Rehearsal, rehearsal_ending: Ending, note: Note) -> None:
+def test_migration_was_rehearsed(
+    rehearsal: RecordedRehearsal, rehearsal_ending: RehearsalEnding, note: Note
+) -> None:
     """The staging target's records hold a completed rehearsal of this commit."""
     note(f"{rehearsal.folder.name} on {rehearsal.target}, ended {rehearsal_ending.at.wall}")
 
 
 def test_record_of_the_rehearsal_is_whole(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
+    rehearsal: RecordedRehearsal, rehearsal_ending: RehearsalEnding, expect: Expect, note: Note
 ) -> None:
     """The rehearsal came to its end, and its record is unchanged since it was sealed."""
     expect = expect.of(hint="rehearse the migration again")
@@ -41,7 +43,7 @@ def test_record_of_the_rehearsal_is_whole(
 
 
 def test_staging_was_well_after_the_migration(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
+    rehearsal: RecordedRehearsal, rehearsal_ending: RehearsalEnding, expect: Expect, note: Note
 ) -> None:
     """With the migration deployed, every check of health, connections and functions passed."""
     _expect_passed("checks of the migrated staging target", rehearsal_ending.migrated, rehearsal, expect)
@@ -49,7 +51,11 @@ def test_staging_was_well_after_the_migration(
 
 
 def test_migration_lost_nothing(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note, evidence: Attach
+    rehearsal: RecordedRehearsal,
+    rehearsal_ending: RehearsalEnding,
+    expect: Expect,
+    note: Note,
+    evidence: Attach,
 ) -> None:
     """No object, field or record of staging was gone after the migration."""
     kinds = ("lost", "altered", "noted", "unknown")
@@ -65,7 +71,7 @@ def test_migration_lost_nothing(
 
 
 def test_migration_altered_no_definition(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
+    rehearsal: RecordedRehearsal, rehearsal_ending: RehearsalEnding, expect: Expect, note: Note
 ) -> None:
     """No type or other definition was another one: what fits in it in staging may not fit elsewhere."""
     expect(not rehearsal_ending.altered,
@@ -78,7 +84,7 @@ def test_migration_altered_no_definition(
 
 
 def test_old_code_works_on_migrated_data(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
+    rehearsal: RecordedRehearsal, rehearsal_ending: RehearsalEnding, expect: Expect, note: Note
 ) -> None:
     """With the code alone rolled back, every check of functions passed on the migrated data."""
     _expect_passed("phase 3 of the old code", rehearsal_ending.old_code, rehearsal, expect)
@@ -86,7 +92,7 @@ def test_old_code_works_on_migrated_data(
 
 
 def test_rollback_was_rehearsed(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Note
+    rehearsal: RecordedRehearsal, rehearsal_ending: RehearsalEnding, expect: Expect, note: Note
 ) -> None:
     """The rollback from the migration was done and verified, and passed."""
     _expect_passed("rollback of the staging target", rehearsal_ending.rolled_back, rehearsal, expect)
@@ -94,7 +100,7 @@ def test_rollback_was_rehearsed(
 
 
 def test_rehearsal_began_where_the_target_is(
-    rehearsal: Rehearsal, working_commit: str, expect: Expect, note: Note
+    rehearsal: RecordedRehearsal, working_commit: str, expect: Expect, note: Note
 ) -> None:
     """The rehearsal migrated from the target's current commit."""
     expect(rehearsal.known_good == working_commit,
@@ -106,7 +112,11 @@ def test_rehearsal_began_where_the_target_is(
 
 
 def test_rehearsal_is_recent(
-    rehearsal: Rehearsal, rehearsal_ending: Ending, target: Target, expect: Expect, note: Note
+    rehearsal: RecordedRehearsal,
+    rehearsal_ending: RehearsalEnding,
+    target: Target,
+    expect: Expect,
+    note: Note,
 ) -> None:
     """The rehearsal has not expired."""
     days, limit = rehearsal_ending.at.seconds_ago() / DAY_SECONDS, target.premigration.rehearsal.days
@@ -137,14 +147,14 @@ def _named(differences: Sequence[str]) -> str:
     return listed([shortened(one, 140) for one in differences], shown=6, between="; ")
 
 
-def _expect_compared(rehearsal: Rehearsal, ending: Ending, expect: Expect) -> None:
+def _expect_compared(rehearsal: RecordedRehearsal, ending: RehearsalEnding, expect: Expect) -> None:
     expect(not ending.unknown,
            what="stores after the migration", otherwise=Unverifiable,
            expected="each compared with the baseline", instead=_named(ending.unknown),
            source=rehearsal.folder, hint="mend what could not be read, and rehearse the migration again")
 
 
-def _expect_passed(what: str, verdict: Verdict, rehearsal: Rehearsal, expect: Expect) -> None:
+def _expect_passed(what: str, verdict: Verdict, rehearsal: RecordedRehearsal, expect: Expect) -> None:
     expect(verdict is Verdict.PASSED,
            what=what,
            expected=Verdict.PASSED.value, observed=verdict.value,

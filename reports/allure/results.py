@@ -57,7 +57,7 @@ from rollproof.collection import Case
 from rollproof.errors import Described, Meaning, Mismatch, Problem
 from rollproof.home import version as own_version
 from rollproof.incident.incident import Incident, IncidentKind, RollbackRecord
-from rollproof.incident.ledger import Result
+from rollproof.incident.ledger import CheckResult
 from rollproof.incident.tally import NEVER_REPORTED
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.reading import read_regular
@@ -311,7 +311,7 @@ def _identify(result: TestResult, node_id: str) -> None:
 
 
 def unreported(
-    incident: str, stage: str, node_id: str, recorded: Result | None, milliseconds: int
+    incident: str, stage: str, node_id: str, recorded: CheckResult | None, milliseconds: int
 ) -> TestResult:
     """Return the result of a check that wrote none itself.
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from reports.text.page import html
 from reports.verdict.verdict import shown_folder
 from rollproof.errors import for_a_terminal, shortened
-from rollproof.fleet.side_by_side import Outcome
+from rollproof.fleet.side_by_side import TargetOutcome
 from rollproof.record_names import REPORT
 from rollproof.redaction.redactor import Redactor
 from rollproof.system.files import write_page
@@ -28,7 +28,7 @@ def head(stages: Sequence[str]) -> str:
     return f"{'':<{_CELL + _width(stages)}}{''.join(f'{stage:<{_CELL}}' for stage in stages)}".rstrip()
 
 
-def row(outcome: Outcome, stages: Sequence[str]) -> str:
+def row(outcome: TargetOutcome, stages: Sequence[str]) -> str:
     """Return the line of one target."""
     width = _width(stages)
     name = outcome.name if len(outcome.name) < width else f"{outcome.name[: width - 2]}…"
@@ -40,7 +40,7 @@ def _width(stages: Sequence[str]) -> int:
     return _WIDTH - _CELL * (len(stages) + 2)
 
 
-def causes(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def causes(outcomes: Sequence[TargetOutcome]) -> Iterator[str]:
     """Yield why each target that did not pass did not, the worst last, where it stays on a screen."""
     for outcome in sorted(worst_first(outcomes), key=lambda one: -_WORST_FIRST.index(one.verdict)):
         # What an interruption kept from beginning is on the page.
@@ -53,19 +53,19 @@ def causes(outcomes: Sequence[Outcome]) -> Iterator[str]:
         yield from (f"  {shown_folder(path)}" for path in (outcome.end.record, outcome.log) if path)
 
 
-def worst_first(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def worst_first(outcomes: Sequence[TargetOutcome]) -> list[TargetOutcome]:
     """Return the outcomes, the worst first, those of one verdict by name."""
     return sorted(outcomes, key=lambda one: (_WORST_FIRST.index(one.verdict), one.name))
 
 
-def counted(outcomes: Sequence[Outcome]) -> str:
+def counted(outcomes: Sequence[TargetOutcome]) -> str:
     """Return the number of targets with each verdict, in words."""
     counts = Counter(outcome.verdict for outcome in outcomes)
     numbers = (f"{counts[verdict]} {verdict}" for verdict in _WORST_FIRST if counts[verdict])
     return f"{', '.join(numbers)}, of {len(outcomes)} targets"
 
 
-def write_fleet(path: Path, verdict: str, outcomes: Sequence[Outcome], stages: Sequence[str]) -> None:
+def write_fleet(path: Path, verdict: str, outcomes: Sequence[TargetOutcome], stages: Sequence[str]) -> None:
     """Write the page; its links are relative, so that it can be moved together with the records."""
     rows = [(outcome, dict(_links(outcome, path.parent))) for outcome in worst_first(outcomes)]
     page = html(
@@ -80,7 +80,7 @@ def write_fleet(path: Path, verdict: str, outcomes: Sequence[Outcome], stages: S
     write_page(path, page)
 
 
-def _links(outcome: Outcome, folder: Path) -> Iterator[tuple[str, str]]:
+def _links(outcome: TargetOutcome, folder: Path) -> Iterator[tuple[str, str]]:
     record = outcome.end.record
     if record is not None and (record / REPORT).exists():
         record /= REPORT

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rollproof.errors import listed
 from rollproof.incident.journal import Step, StepId
-from rollproof.incident.rollback_request import Kind
+from rollproof.incident.rollback_request import RollbackKind
 from rollproof.losses.changes import Written
 from rollproof.planning.plan import Plan, PlannedStep
 from rollproof.profile.profile import Target
@@ -80,7 +80,7 @@ def losses(plan: Plan, written: Mapping[str, Written | str]) -> Iterator[str]:
             yield f"what newer sets held, which are damaged: {listed(plan.backup.passed_over)}"
         for name, what in written.items():
             yield f"  {name}: {what if isinstance(what, Written) else f'not known: {what}'}"
-    if plan.kind is not Kind.SERVICE:
+    if plan.kind is not RollbackKind.SERVICE:
         yield "requests that are being answered when the application stops"
     else:
         yield f"requests that {plan.stopped[0]} is answering when it stops"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from rollproof.application.client import kept_out
 from rollproof.incident.incident import RollbackRecord
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.planning.advice import Advice
-from rollproof.planning.status import LockState, Ran, Status, StepState
+from rollproof.planning.status import LockState, Status, StepState, StepStatus
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS, LOST_WINDOW
 from rollproof.sealing.seal import SealState
@@ -33,11 +33,11 @@ class StatusRecord:
 
     incident: str
     folder: str
-    kind: Kind | None
+    kind: RollbackKind | None
     commit: str | None
     names: tuple[str, ...]
     runs: int
-    steps: tuple[Ran, ...]
+    steps: tuple[StepStatus, ...]
     verdict: Verdict
     recorded: Verdict | None
     seconds: float | None

@@ -76,7 +76,7 @@ def shown(text: object) -> str:
 # The files of the bundle
 
 
-class Record:
+class BundleFiles:
     """The files of a bundle: the SHA-256 of each, and the bytes of those that are read. None is written."""
 
     def __init__(self, path: Path, found: Checked) -> None:
@@ -126,7 +126,7 @@ class Record:
 # The seal
 
 
-def check_seal(record: Record, signers: Path | None) -> Iterator[str]:
+def check_seal(record: BundleFiles, signers: Path | None) -> Iterator[str]:
     """Yield what does not hold in the seal and its signature; the rest goes to `record.found`."""
     found = record.found
     if record.hashes.get(CHECKER) != sha256(Path(__file__).read_bytes()).hexdigest():
@@ -152,7 +152,7 @@ def check_seal(record: Record, signers: Path | None) -> Iterator[str]:
     yield from check_signature(record, signers)
 
 
-def check_signature(record: Record, signers: Path | None) -> Iterator[str]:
+def check_signature(record: BundleFiles, signers: Path | None) -> Iterator[str]:
     """Yield what does not hold in the signature; without `signers` anybody may have signed."""
     found, signature = record.found, record.read(SIGNATURE).decode("ascii")
     claimed = (record.json("verdict.json") or {}).get("signature", "unsigned")
@@ -199,7 +199,7 @@ def ssh_keygen(arguments: list[str], data: bytes) -> str:
 # What it is of
 
 
-def check_facts(record: Record) -> Iterator[str]:
+def check_facts(record: BundleFiles) -> Iterator[str]:
     """Yield what contradicts the seal in the verdict, which `rollproof report` derives again."""
     incident, verdict = record.json("incident.json"), record.json("verdict.json") or {}
     record.found.target = str(incident["target"])
@@ -212,7 +212,7 @@ def check(path: Path, signers: Path | None = None) -> Checked:
     """Check the bundle at `path`; one of `signers` must have signed it, if they are named."""
     found = Checked()
     try:
-        record = Record(path, found)
+        record = BundleFiles(path, found)
     except Exception as error:  # noqa: BLE001 - data of any shape, made by anybody
         found.wrong.append(f"no bundle: {type(error).__name__}: {str(error)!a:.200}")
         return found

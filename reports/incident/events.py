@@ -43,7 +43,7 @@ from rollproof.verdict import PhaseVerdict, Verdict
 _LONGEST, _COMMIT = 300, 12
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """Kinds of events."""
 
     INCIDENT = "incident"  # opened, detected, closed
@@ -71,7 +71,7 @@ class Event:
     """
 
     at: datetime
-    kind: Kind
+    kind: EventKind
     text: str
     source: str
     verdict: Verdict | None = None
@@ -105,7 +105,7 @@ class Timeline:
     events: tuple[Event, ...]
     doubts: tuple[str, ...]
 
-    def of(self, *kinds: Kind) -> tuple[Event, ...]:
+    def of(self, *kinds: EventKind) -> tuple[Event, ...]:
         """Return the events of the given kinds."""
         return tuple(event for event in self.events if event.kind in kinds)
 
@@ -143,9 +143,9 @@ def timeline_of(record: IncidentRecord) -> Timeline:
 def _incident(record: IncidentRecord) -> Iterator[Event]:
     incident = record.incident
     text = f"the record of {incident.kind} {incident.id} of target {incident.target} begins"
-    yield Event(record.at(incident.started), Kind.INCIDENT, text, INCIDENT)
+    yield Event(record.at(incident.started), EventKind.INCIDENT, text, INCIDENT)
     if record.closed is not None:
-        yield Event(record.at(record.closed), Kind.INCIDENT, "closed: verified in full", CLOSED)
+        yield Event(record.at(record.closed), EventKind.INCIDENT, "closed: verified in full", CLOSED)
 
 
 def samples_before(record: IncidentRecord) -> tuple[Sample, ...]:
@@ -173,22 +173,22 @@ def _samples(record: IncidentRecord) -> Iterator[Event]:
         ]
         text = _line(f"{'; '.join(texts) or 'every probe answered'} ({len(samples)} samples)")
         seconds = last.at.seconds_since(first.at)
-        yield Event(record.at(first.at), Kind.SAMPLE, text, SAMPLES, verdict, seconds=seconds)
+        yield Event(record.at(first.at), EventKind.SAMPLE, text, SAMPLES, verdict, seconds=seconds)
 
 
 def _response(record: IncidentRecord) -> Iterator[Event]:
     for entry in record.response:
-        kind, verdict = Kind.RESPONSE, None
+        kind, verdict = EventKind.RESPONSE, None
         match entry["event"]:
             case response.ASSESSED:
-                kind = Kind.ASSESSMENT
+                kind = EventKind.ASSESSMENT
                 text = f"{entry['severity']}: {'; '.join(met_in(entry)) or 'no band is met'}"
             case response.DECIDED:
-                kind, text = Kind.DECISION, f"{entry['action']}: {entry['reason']}"
+                kind, text = EventKind.DECISION, f"{entry['action']}: {entry['reason']}"
             case response.ALLOWED:
                 text = f"allowed by {entry['by']}: {', '.join(_allowed(entry))}"
             case response.AGREED:
-                kind, text = Kind.DECISION, f"agreed by {entry['by']}"
+                kind, text = EventKind.DECISION, f"agreed by {entry['by']}"
             case response.ENDED:
                 text = f"ended: {entry['ending']}: {entry['reason']}"
                 verdict = _ENDINGS.get(entry["ending"], Verdict.FAILED)
@@ -198,9 +198,9 @@ def _response(record: IncidentRecord) -> Iterator[Event]:
 
 
 _ENDINGS = {
-    response.Ending.RESUMED: Verdict.PASSED,
-    response.Ending.MONITORING: Verdict.PASSED,
-    response.Ending.CUT_OFF: Verdict.BROKEN,
+    response.ResponseEnding.RESUMED: Verdict.PASSED,
+    response.ResponseEnding.MONITORING: Verdict.PASSED,
+    response.ResponseEnding.CUT_OFF: Verdict.BROKEN,
 }
 
 
@@ -225,15 +225,15 @@ def _contacts(record: IncidentRecord) -> Iterator[Event]:
         return
     if contacts.detected is not None:
         text = f"detected: {contacts.severity or 'of no known severity'}"
-        yield Event(record.at(contacts.detected), Kind.INCIDENT, _line(text), CONTACTS)
+        yield Event(record.at(contacts.detected), EventKind.INCIDENT, _line(text), CONTACTS)
     for attempt in contacts.attempts:
         how = "delivered" if attempt.delivered else f"not delivered: {attempt.reason}"
         verdict = Verdict.PASSED if attempt.delivered else Verdict.FAILED
         text = _line(f"{attempt.alert} by {attempt.channel}: {how}")
-        yield Event(record.at(attempt.at), Kind.CONTACT, text, CONTACTS, verdict)
-    words = [(Kind.ACKNOWLEDGEMENT, "acknowledged", one) for one in contacts.acknowledgements]
-    words += [(Kind.DECISION, "decided", one) for one in contacts.decisions]
-    words += [(Kind.ASSESSMENT, "assessed", one) for one in contacts.assessments]
+        yield Event(record.at(attempt.at), EventKind.CONTACT, text, CONTACTS, verdict)
+    words = [(EventKind.ACKNOWLEDGEMENT, "acknowledged", one) for one in contacts.acknowledgements]
+    words += [(EventKind.DECISION, "decided", one) for one in contacts.decisions]
+    words += [(EventKind.ASSESSMENT, "assessed", one) for one in contacts.assessments]
     for kind, verb, word in words:
         text = _line(f"{word.name} {verb}{f': {word.text}' if word.text else ''}")
         yield Event(record.at(word.at), kind, text, CONTACTS)
@@ -263,7 +263,7 @@ def _journal(record: IncidentRecord) -> Iterator[Event]:
                 head = f" from {str(entry['head'])[:_COMMIT]}" if entry.get("head") else ""
                 text = f"{what}{head} {'resumes' if what in begun else 'begins'}"
                 begun.add(what)
-                yield Event(record.time_of(entry), Kind.ROLLBACK, _line(text), JOURNAL)
+                yield Event(record.time_of(entry), EventKind.ROLLBACK, _line(text), JOURNAL)
                 continue
             case JournalEvent.NOTED:
                 text = str(entry["text"])
@@ -276,7 +276,7 @@ def _journal(record: IncidentRecord) -> Iterator[Event]:
                 verdict = Verdict(entry["rolled_back"])
             case event:
                 text = ": ".join(filter(None, (str(event), shortened(first_line(entry), _LONGEST))))
-        yield Event(record.time_of(entry), Kind.NOTE, _line(text), JOURNAL, verdict)
+        yield Event(record.time_of(entry), EventKind.NOTE, _line(text), JOURNAL, verdict)
 
 
 def _step(record: IncidentRecord, step: RecordedStep) -> Event:
@@ -288,7 +288,7 @@ def _step(record: IncidentRecord, step: RecordedStep) -> Event:
         text, verdict = "not ended when this was written", None
     return Event(
         at=record.time_of(step.began),
-        kind=Kind.DEPLOYMENT if known is Step.DEPLOY else Kind.ACTION,
+        kind=EventKind.DEPLOYMENT if known is Step.DEPLOY else EventKind.ACTION,
         text=_line(": ".join(filter(None, (step.name, text)))),
         source=JOURNAL,
         step=known,
@@ -303,7 +303,7 @@ def _rollbacks(record: IncidentRecord) -> Iterator[Event]:
         what = wanted(rollback.kind, rollback.names, rollback.commit)
         yield Event(
             at=record.at(rollback.started),
-            kind=Kind.ROLLBACK,
+            kind=EventKind.ROLLBACK,
             text=_line(f"{what}: {rollback.verdict}"),
             source=ROLLBACK,
             verdict=rollback.verdict,
@@ -312,10 +312,10 @@ def _rollbacks(record: IncidentRecord) -> Iterator[Event]:
         )
     if (unfinished := record.unfinished) is not None:
         text = "the rollback has not succeeded"
-        yield Event(record.at(unfinished.started), Kind.ROLLBACK, text, UNFINISHED, Verdict.BROKEN)
+        yield Event(record.at(unfinished.started), EventKind.ROLLBACK, text, UNFINISHED, Verdict.BROKEN)
     if (superseded := record.superseded) is not None:
         text = f"incident {superseded.by} has done what the rollback had to"
-        yield Event(record.at(superseded.started), Kind.ROLLBACK, _line(text), SUPERSEDED)
+        yield Event(record.at(superseded.started), EventKind.ROLLBACK, _line(text), SUPERSEDED)
 
 
 def wanted(kind: str, names: Sequence[str], commit: str) -> str:
@@ -351,7 +351,7 @@ def _phase(record: IncidentRecord, run: RecordedRun, facts: RunFacts, name: str,
     partial = f", in part only ({planned.partial})" if planned.partial else ""
     return Event(
         at=start,
-        kind=Kind.PHASE,
+        kind=EventKind.PHASE,
         text=_line(f"{TITLES.get(name, name)}, run {run.number}: {counted(verdict, missing)}{partial}"),
         source=f"{LEDGER}/{run.number:04d}",
         verdict=verdict.verdict,
@@ -375,7 +375,7 @@ def counted(verdict: PhaseVerdict, missing: int = 0) -> str:
 def _reopenings(record: IncidentRecord) -> Iterator[Event]:
     for entry in record.reopenings:
         text = f"{entry['name']} reopened it for the fix {str(entry['fix'])[:_COMMIT]}: {entry['root_cause']}"
-        yield Event(record.time_of(entry), Kind.REOPENING, _line(text), REOPENING)
+        yield Event(record.time_of(entry), EventKind.REOPENING, _line(text), REOPENING)
 
 
 _SOURCES = {

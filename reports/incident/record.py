@@ -24,7 +24,7 @@ from rollproof.incident.incident import (
     load_incident,
 )
 from rollproof.incident.journal import read_journal
-from rollproof.incident.ledger import Planned, Result, Run, RunFacts, runs
+from rollproof.incident.ledger import CheckResult, Planned, Run, RunFacts, runs
 from rollproof.incident.limits import bands_of, windows_of
 from rollproof.incident.rollbacks import REOPENED, ROLLBACK_BEGAN, reopening_journal
 from rollproof.incident.samples import MOST_READ, Sample, sample_of
@@ -72,7 +72,7 @@ class RecordedRun:
     number: int
     facts: RunFacts | None
     plan: Mapping[str, Planned]
-    results: Mapping[str, Result]
+    results: Mapping[str, CheckResult]
     windows: Windows | None
     bands: tuple[Bands, float] | None
 
@@ -167,7 +167,7 @@ def _run(read: _Reader, run: Run) -> RecordedRun:
     name = f"{LEDGER}/{run.folder.name}"
     facts = read.part(f"{name}/{RUN_FACTS}", run.facts, None)
     plan: dict[str, Planned] = read.part(f"{name}/{RUN_PLAN}", run.plan, {})
-    results: dict[str, Result] = read.part(f"{name}/{RUN_RESULTS}", run.results, {})
+    results: dict[str, CheckResult] = read.part(f"{name}/{RUN_RESULTS}", run.results, {})
     read.torn(f"{name}/{RUN_RESULTS}")
     if facts is None or not plan:
         read.doubt(name, "the run was ended before it knew what it would check")

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from matplotlib.typing import RcKeyType
 
-from reports.incident.events import Event, Kind, Timeline
+from reports.incident.events import Event, EventKind, Timeline
 from rollproof.errors import shortened
 from rollproof.incident.downtime import Since
 from rollproof.system.clock import t_plus
@@ -99,8 +99,8 @@ def plain(text: str) -> str:
 
 # The kinds that have rows, the most important first: the last give way where there are too many.
 _RANKS = (
-    *(Kind.ROLLBACK, Kind.PHASE, Kind.DECISION, Kind.ASSESSMENT, Kind.DEPLOYMENT),
-    *(Kind.ACKNOWLEDGEMENT, Kind.CONTACT),
+    *(EventKind.ROLLBACK, EventKind.PHASE, EventKind.DECISION, EventKind.ASSESSMENT, EventKind.DEPLOYMENT),
+    *(EventKind.ACKNOWLEDGEMENT, EventKind.CONTACT),
 )
 _MOST, _LONGEST = 18, 56
 _ROW, _REST, _BAR = 0.25, 0.8, 0.56
@@ -122,7 +122,7 @@ def draw(timeline: Timeline) -> bytes | None:
     rows = _rows(timeline)
     if not rows:
         return None
-    samples = timeline.of(Kind.SAMPLE)
+    samples = timeline.of(EventKind.SAMPLE)
     names = [
         *(["monitor"] if samples else []),
         timeline.zero_is,
@@ -135,7 +135,7 @@ def draw(timeline: Timeline) -> bytes | None:
     first, windows = max(first, -_BEFORE * end), max(_window_end(event, timeline) for event in rows)
     beside = end > 0 and windows > _SHORT * end
     panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1)) if beside else [figure.subplots()]
-    zero = Event(timeline.zero, Kind.INCIDENT, timeline.zero_is, "")
+    zero = Event(timeline.zero, EventKind.INCIDENT, timeline.zero_is, "")
     for axes, last in zip(panels, (end, windows) if beside else (max(end, windows),), strict=True):
         _draw_samples(axes, samples, timeline)
         for place, event in enumerate([zero, *rows], start=bool(samples)):
@@ -158,7 +158,7 @@ def _rows(timeline: Timeline) -> Sequence[Event]:
     every = [
         event
         for event in timeline.of(*_RANKS)
-        if event.kind is not Kind.ROLLBACK or event.seconds is not None
+        if event.kind is not EventKind.ROLLBACK or event.seconds is not None
     ]
     most = sorted(every, key=lambda event: _RANKS.index(event.kind))[:_MOST]
     return sorted(most, key=lambda event: event.at)
@@ -181,7 +181,7 @@ def _draw_samples(axes: Axes, samples: Sequence[Event], timeline: Timeline) -> N
 
 def _window_end(event: Event, timeline: Timeline) -> float:
     """Return the end of a phase's window, or of another event, in seconds after T+0."""
-    seconds = event.deadline if event.kind is Kind.PHASE else None
+    seconds = event.deadline if event.kind is EventKind.PHASE else None
     return timeline.after(event.ends) if seconds is None else timeline.after(event.at) + seconds
 
 
@@ -199,7 +199,7 @@ def _draw_event(axes: Axes, place: int, event: Event, timeline: Timeline, *, nam
             **_LOOKS[event.verdict],
         )
         text = f"{event.seconds:.1f} s{', LATE' if event.late else ''}"
-    if event.kind is Kind.PHASE and event.deadline is not None:
+    if event.kind is EventKind.PHASE and event.deadline is not None:
         axes.plot([_window_end(event, timeline)] * 2, [place - 0.45, place + 0.45], ":", color=PALE)
     if named:
         axes.annotate(

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from reports.incident.events import Event, Kind, Timeline, counted, met_in, samples_before, timeline_of
+from reports.incident.events import Event, EventKind, Timeline, counted, met_in, samples_before, timeline_of
 from reports.incident.record import IncidentRecord
 from reports.text.page import TEMPLATES, TITLES, heading_of, markdown
 from reports.verdict.verdict import meaning, signature_of
 from rollproof.errors import Meaning, Unverifiable, UsageProblem, reason_of
 from rollproof.home import COMMAND, typed
-from rollproof.incident.downtime import AGREED, ASSESSED, ENDED, Ending, Since, is_late, read_downtime
+from rollproof.incident.downtime import AGREED, ASSESSED, ENDED, ResponseEnding, Since, is_late, read_downtime
 from rollproof.incident.incident import IncidentKind
 from rollproof.incident.journal import Step, id_of
-from rollproof.incident.ledger import Result
+from rollproof.incident.ledger import CheckResult
 from rollproof.incident.rehearsals import WRITES
 from rollproof.incident.severity import Severity, Standing, assess
 from rollproof.incident.tally import NEVER_REPORTED
@@ -147,7 +147,7 @@ def _not_needed(record: IncidentRecord) -> str:
     """Return why the response went on to monitor, or "" if something was rolled back or checked."""
     ended = [entry for entry in record.response if entry["event"] == ENDED]
     touched = record.rollback or record.unfinished or record.runs
-    if touched or not ended or ended[-1]["ending"] != Ending.MONITORING:
+    if touched or not ended or ended[-1]["ending"] != ResponseEnding.MONITORING:
         return ""
     return str(ended[-1]["reason"])
 
@@ -176,7 +176,7 @@ def _severity(record: IncidentRecord) -> str:
 
 def _who(record: IncidentRecord, timeline: Timeline) -> str:
     first = dict[str, Event]()
-    for event in timeline.of(Kind.ACKNOWLEDGEMENT):
+    for event in timeline.of(EventKind.ACKNOWLEDGEMENT):
         first.setdefault(event.text, event)
     parts = [f"{event.text} at {_t(event.at, timeline)}" for event in first.values()]
     agreed = (str(entry["by"]) for entry in record.response if entry["event"] == AGREED)
@@ -188,7 +188,7 @@ def _who(record: IncidentRecord, timeline: Timeline) -> str:
 
 
 def _what(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> str:
-    ended = [event for event in timeline.of(Kind.ROLLBACK) if event.seconds is not None]
+    ended = [event for event in timeline.of(EventKind.ROLLBACK) if event.seconds is not None]
     parts = [f"the {event.text.partition(':')[0]} {_ended(event, timeline)}" for event in ended]
     if record.unfinished is not None:
         parts.append("a rollback began and has not succeeded")
@@ -239,7 +239,7 @@ def _outage(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> 
 
 def _last_check(timeline: Timeline) -> datetime:
     """Return when the last phase ended; the end of the last event without one."""
-    return max((event.ends for event in timeline.of(Kind.PHASE)), default=timeline.end)
+    return max((event.ends for event in timeline.of(EventKind.PHASE)), default=timeline.end)
 
 
 def _data(record: IncidentRecord) -> str:
@@ -263,7 +263,7 @@ def _counts(record: IncidentRecord) -> Mapping[str, int]:
 
 
 def _phases(timeline: Timeline, verdict: RunVerdict) -> Iterator[Phase]:
-    events = timeline.of(Kind.PHASE)
+    events = timeline.of(EventKind.PHASE)
     began = {event.text.partition(", run ")[0]: timeline.after(event.at) for event in events}
     for name, phase in verdict.phases.items():
         yield Phase(TITLES[name], began.get(TITLES[name]), phase, counted(phase))
@@ -274,10 +274,10 @@ def _failed_steps(record: IncidentRecord, timeline: Timeline) -> Iterator[Cause]
     rollback = record.rollback
     if record.unfinished is None and (rollback is None or rollback.verdict is Verdict.PASSED):
         return
-    since = max((event.at for event in timeline.of(Kind.ROLLBACK)), default=timeline.zero)
+    since = max((event.at for event in timeline.of(EventKind.ROLLBACK)), default=timeline.zero)
     steps = [
         event
-        for event in timeline.of(Kind.ACTION)
+        for event in timeline.of(EventKind.ACTION)
         if event.verdict in {Verdict.FAILED, Verdict.BROKEN} and event.at >= since
     ]
     inner = [event for event in steps if event.step is not Step.ROLLBACK] or steps
@@ -288,7 +288,7 @@ def _failed_steps(record: IncidentRecord, timeline: Timeline) -> Iterator[Cause]
 
 def _failed_checks(record: IncidentRecord, verdict: RunVerdict) -> Iterator[Cause]:
     """Yield the failed and broken checks of the verdict's phases, each once, by their cause."""
-    latest = dict[str, Result | None]()
+    latest = dict[str, CheckResult | None]()
     for run in record.runs:
         for name in verdict.phases:
             if name in run.plan:
@@ -310,11 +310,11 @@ def _failed_checks(record: IncidentRecord, verdict: RunVerdict) -> Iterator[Caus
         yield Cause(title, found, tuple(failures))
 
 
-def _reason(result: Result | None) -> str:
+def _reason(result: CheckResult | None) -> str:
     return NEVER_REPORTED if result is None else result.reason
 
 
-def _title(check: str, result: Result | None) -> str:
+def _title(check: str, result: CheckResult | None) -> str:
     """Return a cause in words: the store or service of the check, and what the error means."""
     case = check.partition("[")[2].removesuffix("]")
     of = case.partition("/")[0] or heading_of(check)
@@ -391,7 +391,9 @@ def write_post_mortem(folder: Path, story: Story, redact: Callable[[str], str]) 
 
 def post_mortem(story: Story, redact: Callable[[str], str]) -> str:
     """Return the part of the post-mortem that is made from the record."""
-    events = [event for event in story.timeline.events if event.kind not in {Kind.ACTION, Kind.NOTE}]
+    events = [
+        event for event in story.timeline.events if event.kind not in {EventKind.ACTION, EventKind.NOTE}
+    ]
     shown = _spared(events)
     return markdown(
         "postmortem.md.jinja",
@@ -399,8 +401,8 @@ def post_mortem(story: Story, redact: Callable[[str], str]) -> str:
         story=story,
         events=shown,
         left_out=len(events) - len(shown),
-        actions=story.timeline.of(Kind.ACTION),
-        notes=story.timeline.of(Kind.NOTE),
+        actions=story.timeline.of(EventKind.ACTION),
+        notes=story.timeline.of(EventKind.NOTE),
         records=story.records,
         fates=FATES,
         command=COMMAND,
@@ -411,7 +413,7 @@ def post_mortem(story: Story, redact: Callable[[str], str]) -> str:
 
 def _spared(events: Sequence[Event]) -> list[Event]:
     """Return `events` without the changes of the monitor between the first and the last few."""
-    samples = [event for event in events if event.kind is Kind.SAMPLE]
+    samples = [event for event in events if event.kind is EventKind.SAMPLE]
     half = _MOST_SAMPLES // 2
     left_out = samples[half:-half] if len(samples) > _MOST_SAMPLES else []
     return [event for event in events if event not in left_out]

@@ -15,7 +15,7 @@ from rollproof.baseline.demands import uncovered
 from rollproof.baseline.facts import Facts
 from rollproof.errors import Problem, UsageProblem, reason_of, shortened
 from rollproof.home import typed
-from rollproof.incident.ledger import NoteKind, Result, Run
+from rollproof.incident.ledger import CheckResult, NoteKind, Run
 from rollproof.incident.tally import tally
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import Target
@@ -271,7 +271,7 @@ def gate_page(
     )
 
 
-def _item(check: str, result: Result | None) -> Item:
+def _item(check: str, result: CheckResult | None) -> Item:
     if result is None:
         return Item(check, MARKS[Verdict.BROKEN], _NEVER)
     said = [note.text for note in result.notes]
@@ -286,5 +286,5 @@ def _use(waiver: Waiver, checks: Sequence[str]) -> str:
     return "" if waiver.holds() else "expired"
 
 
-def _is_waived(result: Result) -> bool:
+def _is_waived(result: CheckResult) -> bool:
     return any(note.kind is NoteKind.WAIVED for note in result.notes)

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from rollback_actions.backup.scratch import Scratch, require_own_address, scratch_of
+from rollback_actions.backup.scratch import ScratchInstance, require_own_address, scratch_of
 from rollback_actions.outside import Outside
 from rollproof.backups.sets import BackupSet
 from rollproof.baseline.folder import Baseline
@@ -16,7 +16,7 @@ from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.incident.rehearsals import Trial, TrialOfStore, of_problem
 from rollproof.judgement.finding import Aspect, Finding
 from rollproof.observation.observation import findings_on
-from rollproof.observation.store import Reading
+from rollproof.observation.store import StoreReading
 from rollproof.profile.kinds import descriptor_of, means_of
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import StoreProfile
@@ -59,7 +59,7 @@ def try_backup(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
     return Trial(backup.folder.name, baseline.id, stores, round(began.seconds_ago(), 1))
 
 
-def findings_on_restored(name: str, reading: Reading) -> list[Finding]:
+def findings_on_restored(name: str, reading: StoreReading) -> list[Finding]:
     """Return the findings on the store `name` of a scratch instance, which is all that `reading` reads."""
     findings = [one for one in findings_on(reading, _NOT_IN_SCRATCH) if one.store == name]
     # A version belongs to the collection that it was made in: a copy of its objects has other versions.
@@ -72,7 +72,7 @@ class StoreTrial:
     """The trial of one store."""
 
     name: str
-    scratch: Scratch
+    scratch: ScratchInstance
     engine: ContainerEngine
     backup: BackupSet
     baseline: Baseline
@@ -155,7 +155,7 @@ class StoreTrial:
         load = load.model_copy(update={"connections": max(_CONNECTIONS, load.connections)})
         unspared = self.profile.model_copy(update={"load": load})
         target = self.scratch.target.model_copy(update={"stores": {self.name: unspared}})
-        return findings_on_restored(self.name, Reading(target, self.engine, lambda: self.baseline))
+        return findings_on_restored(self.name, StoreReading(target, self.engine, lambda: self.baseline))
 
     def _require_reader(self) -> None:
         """Refuse an instance whose store the reader cannot read: the operator does not stand in for it.

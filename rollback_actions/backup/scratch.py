@@ -133,7 +133,7 @@ def _places(containers: Iterable[Container]) -> Iterator[tuple[tuple[str, str], 
 
 
 @dataclass(frozen=True, slots=True)
-class Scratch:
+class ScratchInstance:
     """A scratch instance; `target` describes it, as a profile would.
 
     Its containers exist; its stores run once they have been started.
@@ -163,7 +163,7 @@ class Scratch:
 
 
 @contextmanager
-def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
+def scratch_of(target: Target, limit: Deadline) -> Iterator[ScratchInstance]:
     """Have a scratch instance of `target` while the body runs; after it, remove it with its volumes.
 
     Raises:
@@ -186,7 +186,7 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
             with create_file(file) as stream:  # for this user alone: it holds the containers' environment
                 stream.write(json.dumps(described).encode())
             control.create(limit)
-            yield Scratch(target.model_copy(update={"engine": engine}), control, limit)
+            yield ScratchInstance(target.model_copy(update={"engine": engine}), control, limit)
         finally:
             control.down()
             file.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import Container
-from rollproof.engines.swarm.stack import IMAGE, NOWHERE, STOPPED, Service, read_stack
+from rollproof.engines.swarm.stack import IMAGE, NOWHERE, STOPPED, SwarmService, read_stack
 from rollproof.errors import ActionFailed, listed
 from rollproof.system.command import Deadline, run_command
 
@@ -115,11 +115,11 @@ class SwarmControl(ComposeControl):
             self._await_health(images, limit)
         self._expect(images, "the recorded images", lambda one: one.image_id == images[one.service])
 
-    def _services(self, names: Sequence[str]) -> list[Service]:
+    def _services(self, names: Sequence[str]) -> list[SwarmService]:
         self._containers(names)  # each of which must be there
         return [one for one in read_stack(self.profile).services.values() if one.name in names]
 
-    def _update(self, service: Service, change: Sequence[str], limit: Deadline) -> None:
+    def _update(self, service: SwarmService, change: Sequence[str], limit: Deadline) -> None:
         name = str(service.spec["Name"])
         command = ["docker", "service", "update", "--detach=true", "--quiet", *change, name]
         run_command(command, what=f"update of service {name}", deadline=limit)
@@ -179,7 +179,7 @@ class SwarmControl(ComposeControl):
         )
 
 
-def stopping(service: Service) -> list[str]:
+def stopping(service: SwarmService) -> list[str]:
     """Return the options of `docker service update` that stop a service; none of a job, which ends itself.
 
     None of one that is stopped, either: its label keeps the number of its tasks.

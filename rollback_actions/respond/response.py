@@ -35,7 +35,7 @@ from rollproof.incident.downtime import (
     ROLLING_BACK,
     VERIFIED,
     VERIFYING,
-    Ending,
+    ResponseEnding,
     record_downtime,
 )
 from rollproof.incident.incident import Incident, find_or_create_incident, incident_of, load_incident
@@ -70,14 +70,14 @@ CODES_OF_SEVERITY = {
     Severity.NON_CRITICAL: ExitCode.INVESTIGATE,
 }
 CODES = {
-    Ending.MONITORING: ExitCode.VERIFIED,
-    Ending.DECLINED: ExitCode.INVESTIGATE,
-    Ending.RESUMED: ExitCode.VERIFIED,
-    Ending.LATE: ExitCode.FAILED,
-    Ending.MANUAL: ExitCode.FAILED,
+    ResponseEnding.MONITORING: ExitCode.VERIFIED,
+    ResponseEnding.DECLINED: ExitCode.INVESTIGATE,
+    ResponseEnding.RESUMED: ExitCode.VERIFIED,
+    ResponseEnding.LATE: ExitCode.FAILED,
+    ResponseEnding.MANUAL: ExitCode.FAILED,
     # As for a command that rolls back, and is refused.
-    Ending.REFUSED: ExitCode.USAGE,
-    Ending.CUT_OFF: CODES_OF_SEVERITY[Severity.UNKNOWN],
+    ResponseEnding.REFUSED: ExitCode.USAGE,
+    ResponseEnding.CUT_OFF: CODES_OF_SEVERITY[Severity.UNKNOWN],
 }
 
 
@@ -85,7 +85,7 @@ CODES = {
 class ResponseOutcome:
     """How a response ended and why; `downtime` is in seconds, None unless the rollback was verified."""
 
-    ending: Ending
+    ending: ResponseEnding
     reason: str
     downtime: float | None = None
 
@@ -237,7 +237,9 @@ class _Response:
                 return decision
             plan = plan_of(self.target, decision)
             if plan is None:
-                ending = Ending.MONITORING if decision.action is Action.MONITOR else Ending.MANUAL
+                ending = (
+                    ResponseEnding.MONITORING if decision.action is Action.MONITOR else ResponseEnding.MANUAL
+                )
                 return ResponseOutcome(ending, decision.reason)
             agreed = self._agree(decision)
             if agreed is not None:
@@ -246,9 +248,9 @@ class _Response:
             roll_back = partial(begin, self.profile, kind, name, self.incident.id, self.allowed)
             code = self._roll_back(str(decision.action), roll_back)
         if code is ExitCode.USAGE:
-            return ResponseOutcome(Ending.REFUSED, "the rollback was refused: its message is above")
+            return ResponseOutcome(ResponseEnding.REFUSED, "the rollback was refused: its message is above")
         if code is not ExitCode.VERIFIED:
-            return ResponseOutcome(Ending.MANUAL, f"the rollback ended with exit code {code:d}")
+            return ResponseOutcome(ResponseEnding.MANUAL, f"the rollback ended with exit code {code:d}")
         return self._verify()
 
     def _decide(self, assessed: Assessed | None) -> Decision | ResponseOutcome:
@@ -265,7 +267,7 @@ class _Response:
                 still_bad = False
         decision = decision_by(self.target, assessed, still_bad=still_bad)
         if assessed.assessment.cut_off:
-            return ResponseOutcome(Ending.CUT_OFF, decision.reason)
+            return ResponseOutcome(ResponseEnding.CUT_OFF, decision.reason)
         self.journal.write(
             DECIDED,
             severity=assessed.assessment.severity,
@@ -303,9 +305,9 @@ class _Response:
             self.say(line)
         if found:
             reasons = "; ".join(refusal.summary for refusal in found)
-            return ResponseOutcome(Ending.REFUSED, f"the {decision.action} is refused: {reasons}")
+            return ResponseOutcome(ResponseEnding.REFUSED, f"the {decision.action} is refused: {reasons}")
         if not self.auto and not typer.confirm("Roll back now?"):
-            return ResponseOutcome(Ending.DECLINED, f"nobody said yes to the {decision.action}")
+            return ResponseOutcome(ResponseEnding.DECLINED, f"nobody said yes to the {decision.action}")
         self.journal.write(AGREED, by="--auto, which the profile allows" if self.auto else getpass.getuser())
         return None
 
@@ -356,10 +358,10 @@ class _Response:
         if rollback is not None and code is ExitCode.VERIFIED:
             downtime = record_downtime(self.target, self.incident, rollback.started.seconds_ago())
         if downtime is None:
-            return ResponseOutcome(Ending.MANUAL, f"the verification ended with exit code {code:d}")
+            return ResponseOutcome(ResponseEnding.MANUAL, f"the verification ended with exit code {code:d}")
         if downtime.late:
-            return ResponseOutcome(Ending.LATE, str(downtime), downtime.seconds)
-        return ResponseOutcome(Ending.RESUMED, "the rollback is verified", downtime.seconds)
+            return ResponseOutcome(ResponseEnding.LATE, str(downtime), downtime.seconds)
+        return ResponseOutcome(ResponseEnding.RESUMED, "the rollback is verified", downtime.seconds)
 
     def _tell_people(self, severity: str) -> None:
         """Alert the contacts who are due by now. A failed alert stops no response."""
@@ -393,9 +395,9 @@ def _ending(outcome: ResponseOutcome, advice: Advice, incident: Incident) -> Ite
     yield f"response: {outcome.ending}: {outcome.reason}"
     if outcome.downtime is not None:
         yield f"downtime: {outcome.downtime:.0f} s, from the first bad sample to the verified end"
-    if outcome.ending is Ending.CUT_OFF:
+    if outcome.ending is ResponseEnding.CUT_OFF:
         yield f"next: {advice.reach()}"
-    if outcome.ending is Ending.MANUAL:
+    if outcome.ending is ResponseEnding.MANUAL:
         yield "MANUAL INTERVENTION: what to type next"
         services = advice.target.application.services
         if read_unfinished(incident) is not None:

@@ -24,13 +24,13 @@ from rollproof.errors import ActionFailed, Problem, Unverifiable
 from rollproof.git.repository import head
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, is_commit_id
 from rollproof.incident.journal import Step
-from rollproof.incident.rollback_request import Kind
+from rollproof.incident.rollback_request import RollbackKind
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.planning.configuration import configuration_at
 from rollproof.planning.plan import Plan, PlannedStep, Stage
 from rollproof.planning.schedule import Schedule, schedule_of
 from rollproof.planning.unfinished import Unfinished, supersede_covered
-from rollproof.planning.writers import Watch
+from rollproof.planning.writers import WriterWatch
 from rollproof.profile.profile import Target
 from rollproof.record_names import ACCOUNTS
 from rollproof.stores.keeper import StoreKeeper
@@ -76,7 +76,7 @@ class _Run:
     limit: Deadline
     outside: Outside
     unfinished: Unfinished = field(init=False)
-    watch: Watch = field(init=False)
+    watch: WriterWatch = field(init=False)
     losses: Losses = field(init=False)
     maintenance: MaintenanceMode = field(init=False)
     besides: list[tuple[str, ...]] = field(default_factory=list)
@@ -423,7 +423,7 @@ def _complete(run: _Run) -> None:
     images = {
         service: image
         for service, image in run.plan.completing.items()
-        if run.plan.kind is Kind.SERVICE or not _is_as_recorded(run, service)
+        if run.plan.kind is RollbackKind.SERVICE or not _is_as_recorded(run, service)
     }
     _recreate(run, images, completes=True)
 

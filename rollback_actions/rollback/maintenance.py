@@ -20,7 +20,7 @@ from rollproof.engines.by_hand import by_hand
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Problem, Unverifiable
 from rollproof.incident.journal import Step
-from rollproof.planning.writers import Place, Watch, running_writers
+from rollproof.planning.writers import WriterPlace, WriterWatch, running_writers
 from rollproof.profile.application_profile import Application, Maintenance
 from rollproof.profile.profile import Target
 from rollproof.stores.keeper import StoreClients
@@ -231,13 +231,13 @@ def watch_of(
     engine: ContainerEngine,
     note: Callable[[str], None],
     outside: Outside,
-) -> Watch:
+) -> WriterWatch:
     """Return the watch for writers while `stores` are restored; `note` takes what it cannot see."""
-    places, unlisted = [Place("the containers", partial(running_writers, target, engine))], []
+    places, unlisted = [WriterPlace("the containers", partial(running_writers, target, engine))], []
     for name in stores:
         if tells_clients(target.stores[name]):
             clients = Connections(name, partial(outside.open_clients, name, target.stores[name], engine))
-            places.append(Place(name, clients.look, clients.close))
+            places.append(WriterPlace(name, clients.look, clients.close))
         else:
             unlisted.append(name)
-    return Watch(stores, places, unlisted, note, outside.look_seconds, outside.deadline, outside.sleep)
+    return WriterWatch(stores, places, unlisted, note, outside.look_seconds, outside.deadline, outside.sleep)

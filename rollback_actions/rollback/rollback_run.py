@@ -22,7 +22,7 @@ from rollproof.errors import ExitCode, Problem, Unverifiable, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, RollbackRecord
 from rollproof.incident.journal import Step
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.incident.samples import samples_kept
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import foresee, not_judged
@@ -38,7 +38,7 @@ from rollproof.verdict import code_of_verdict
 
 def begin(
     profile: Path,
-    kind: Kind,
+    kind: RollbackKind,
     name: str,
     incident: str | None,
     allowed: Allowed,
@@ -202,9 +202,9 @@ def _manual(
     if incident is None or not (incident.folder / UNFINISHED).exists():
         return [head, "  nothing was changed; when that is mended, give the same command again"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
-    wider = advice.rollback(RollbackRequest(Kind.EMERGENCY, plan.commit), backup=backup)
+    wider = advice.rollback(RollbackRequest(RollbackKind.EMERGENCY, plan.commit), backup=backup)
     lines = [head, *advice.go_on(services, take_over=False)]
-    if plan.kind is not Kind.EMERGENCY:
+    if plan.kind is not RollbackKind.EMERGENCY:
         lines.append(f"  or roll all back: {wider}")
     if plan.maintained:
         lines.append(f"  users get 503 until then; to let them in: {advice.let_in()} --anyway")

@@ -26,10 +26,10 @@ from rollproof.profile.functions import (
     EACH,
     MERGED,
     PLACEHOLDER,
+    AnswerPart,
     Call,
     Chat,
     Choice,
-    Part,
     Sending,
     Uploading,
 )
@@ -156,7 +156,7 @@ def ids_at(answer: object, place: str, source: str) -> list[str]:
     return [str(value) for value in found] if numbers and all(numbers) else texts_at(answer, place, source)
 
 
-def parts_of(event: object, part: Part | None) -> list[str]:
+def parts_of(event: object, part: AnswerPart | None) -> list[str]:
     """Return the texts of a `part` that an event has; what is of another shape has none."""
     if part is None:
         return []
@@ -541,7 +541,7 @@ def _hear(chat: Chat, chunks: Iterable[bytes], files: list[str], pieces: list[st
         event = json.loads(data)
         if not isinstance(event, dict):
             return "an event that is no object"
-        if missing := [place for place in chat.always if not any(parts_of(event, Part(at=place)))]:
+        if missing := [place for place in chat.always if not any(parts_of(event, AnswerPart(at=place)))]:
             return f"an event without {' and '.join(missing)}"
         files += parts_of(event, chat.files)
         pieces += parts_of(event, chat.text)

@@ -34,7 +34,7 @@ Digests: TypeAlias = Sequence[int] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReferenceNames:
     """The names at both sides of each reference, at one time; sides and references by their words."""
 
     references: Mapping[str, tuple[str, str]]
@@ -45,7 +45,7 @@ class Reading:
         read = [digests for digests in self.sides.values() if digests is not None]
         return f"{sum(map(len, read)):,} names at {len(read)} of {len(self.sides)} places"
 
-    def moved(self, later: Reading, most: int = MOST_MOVED) -> dict[str, tuple[str, ...]]:
+    def moved(self, later: ReferenceNames, most: int = MOST_MOVED) -> dict[str, tuple[str, ...]]:
         """Return the digests of the names that differ in a `later` reading, at either side, by reference.
 
         A reference of which a side was not read twice is left out. So are those with most moved names, where
@@ -76,7 +76,7 @@ def read_names(
     most: int = MOST_NAMES,
     seconds: float = READING_SECONDS,
     open_reader: ReaderOpener = open_reader,
-) -> Reading:
+) -> ReferenceNames:
     """Read the names of all references of `target`, the stores side by side; what fails is left out.
 
     A side of more than `most` names is not remembered, nor one that is not read within `seconds`.
@@ -94,7 +94,7 @@ def read_names(
     found: dict[str, Digests] = {name: None for sides in of_store.values() for name in sides}
     for answer in ask_all(of_store, read, question="names").values():
         found |= {} if isinstance(answer, Described) else answer
-    return Reading({text: (str(of), str(to)) for text, (of, to) in references.items()}, found)
+    return ReferenceNames({text: (str(of), str(to)) for text, (of, to) in references.items()}, found)
 
 
 def digests_at(side: Side, view: Reader, most: int, limit: Deadline) -> Digests:

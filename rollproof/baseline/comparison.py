@@ -41,7 +41,7 @@ class Keys:
 
 
 @dataclass(slots=True)
-class Comparison:
+class CollectionComparison:
     """A collection's differences from the baseline.
 
     `touched` are the changed records that users changed themselves, as `by_users` tells. `expired` counts
@@ -168,7 +168,9 @@ def expired_by_now(records: Path, collection: str) -> int:
         return sum(one.expires is not None and one.expires <= now for one in snapshot.records(collection))
 
 
-def compare_records(before: Iterable[RecordHash], now: Iterable[RecordHash], comparison: Comparison) -> None:
+def compare_records(
+    before: Iterable[RecordHash], now: Iterable[RecordHash], comparison: CollectionComparison
+) -> None:
     """Add the differences of two sets of records to `comparison`. A key may occur more than once."""
     today = time.time()
     for found in differences(before, now):

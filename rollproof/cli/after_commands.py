@@ -126,7 +126,7 @@ def compare(
     from rollproof.baseline.folder import load_baseline, named_baseline
     from rollproof.engines.engine import open_engine
     from rollproof.observation.observation import findings_on
-    from rollproof.observation.store import Reading
+    from rollproof.observation.store import StoreReading
     from rollproof.profile.profile import load_target
     from rollproof.stores.registry import at_place
 
@@ -135,7 +135,7 @@ def compare(
         named_baseline(baseline, target.folders.baselines), target.name, target.baseline_key
     )
     with ExitStack() as opened:
-        reading = Reading(target, open_engine(target.engine), lambda: loaded)
+        reading = StoreReading(target, open_engine(target.engine), lambda: loaded)
         if target.verification is not None:
             cluster = at_place("rollproof.scale.cluster:Cluster")(target, target.verification)
             workers = opened.enter_context(cluster)

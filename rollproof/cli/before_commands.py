@@ -15,7 +15,7 @@ from rollproof.errors import ExitCode, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import find_or_create_change
 from rollproof.incident.journal import Step
-from rollproof.incident.ledger import Result, runs
+from rollproof.incident.ledger import CheckResult, runs
 from rollproof.reading import read_regular
 from rollproof.record_names import GATE_PAGE
 from rollproof.verdict import RunVerdict, Verdict
@@ -179,7 +179,7 @@ class GateRecord:
     folder: str
     page: str
     verdict: RunVerdict
-    items: tuple[Result, ...]
+    items: tuple[CheckResult, ...]
 
 
 def _gate_lines(record: GateRecord) -> Iterator[str]:

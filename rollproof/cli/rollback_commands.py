@@ -17,7 +17,7 @@ from rollproof.cli.options import (
     TakeOver,
     examples,
 )
-from rollproof.incident.rollback_request import Kind
+from rollproof.incident.rollback_request import RollbackKind
 
 app = typer.Typer(help="Roll a target back.", no_args_is_help=True)
 
@@ -33,14 +33,20 @@ BackupName = Annotated[
 
 
 _KINDS = {
-    Kind.SERVICE: ("Restore service NAME to the known-good commit's image and configuration.", "backend"),
-    Kind.DATABASE: ("Restore store NAME's data from the known-good commit's backup.", "mysql"),
-    Kind.FULL: ("Restore the application's code and images to commit NAME; data stays as it is.", "v1.4.2"),
-    Kind.EMERGENCY: ("Restore code, images and every store's data to commit NAME.", "v1.4.2"),
+    RollbackKind.SERVICE: (
+        "Restore service NAME to the known-good commit's image and configuration.",
+        "backend",
+    ),
+    RollbackKind.DATABASE: ("Restore store NAME's data from the known-good commit's backup.", "mysql"),
+    RollbackKind.FULL: (
+        "Restore the application's code and images to commit NAME; data stays as it is.",
+        "v1.4.2",
+    ),
+    RollbackKind.EMERGENCY: ("Restore code, images and every store's data to commit NAME.", "v1.4.2"),
 }
 
 
-def _command(kind: Kind) -> Callable[..., None]:
+def _command(kind: RollbackKind) -> Callable[..., None]:
     def command(
         name: Name,
         profile: Profile,
@@ -55,7 +61,7 @@ def _command(kind: Kind) -> Callable[..., None]:
         from rollback_actions.rollback.rollback_run import begin
         from rollproof.planning.refusals import Allowed
 
-        if backup is not None and kind in {Kind.SERVICE, Kind.FULL}:
+        if backup is not None and kind in {RollbackKind.SERVICE, RollbackKind.FULL}:
             raise typer.BadParameter(f"a {kind} rollback restores no data", param_hint="--backup")
         begin(profile, kind, name, incident, Allowed(confirm, over_budget, again, take_over), backup)
 

@@ -111,7 +111,7 @@ def _local_needs(target: Target) -> Sequence[Need]:
     """Return the questions about what is not in the target: unfinished rollbacks, the lock, Allure."""
     from reports.tools.node import installed_allure
     from rollback_actions.session.session import open_lock
-    from rollproof.doctor.examination import Need, NeedState, Wrong
+    from rollproof.doctor.examination import Need, NeedState, UnmetNeed
     from rollproof.planning.unfinished import refuse_unfinished
 
     def rollback() -> str:
@@ -127,7 +127,7 @@ def _local_needs(target: Target) -> Sequence[Need]:
         if found is None:
             expected = "Node and Allure, which make a record's report.html"
             hint = f"the first report installs both from the network: {typed('report INCIDENT')}"
-            raise Wrong(expected, "none yet", hint, NeedState.ABSENT)
+            raise UnmetNeed(expected, "none yet", hint, NeedState.ABSENT)
         return f"{found.node}, {found.script.parents[2].name}"
 
     return Need("rollback", rollback), Need("lock", lock, ("engine",)), Need("allure", allure)

@@ -37,7 +37,7 @@ Sizes = Literal["least", "at most", "about"]
 Way = Literal["closed port", "silence", "wrong secret"]
 
 
-class Keeper(Protocol):
+class ContractKeeper(Protocol):
     """What the contract asks of a `StoreKeeper`."""
 
     def back_up(self, folder: Path) -> object: ...
@@ -176,7 +176,7 @@ class Subject(ABC):
         """
         return reader_at(self.store, self.altered(**changes), ENGINE)
 
-    def keeper(self) -> Keeper:
+    def keeper(self) -> ContractKeeper:
         """Open the write side as a rollback does, if the subject is `restorable`."""
         raise NotImplementedError
 
@@ -264,19 +264,19 @@ def content(subject: Subject) -> Iterator[Reader]:
 
 
 @pytest.fixture(scope="package")
-def before(subject: Subject, content: Reader) -> Reading:
+def before(subject: Subject, content: Reader) -> CollectionState:
     """What there is to read of `full`."""
     return read(content, subject.full)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CollectionState:
     """Parts and records of a collection as they were at one time."""
 
     digests: dict[int, Digest]
     records: dict[str, RecordHash]
 
-    def changed(self, later: Reading) -> dict[str, set[str] | None]:
+    def changed(self, later: CollectionState) -> dict[str, set[str] | None]:
         """Return by key what differs in `later`: the names of fields, None for a record that came or went."""
         found: dict[str, set[str] | None] = {}
         for key in self.records.keys() | later.records.keys():
@@ -310,7 +310,7 @@ def recorded(
     return list(view.records(collection, division, range(len(division)) if parts is None else parts, Pace()))
 
 
-def read(view: Reader, collection: str, division: Sequence[str] = ("",)) -> Reading:
+def read(view: Reader, collection: str, division: Sequence[str] = ("",)) -> CollectionState:
     """Read everything, and see that digests and records agree with each other and that keys are told once."""
     parts = range(len(division))
     told = dict(enumerate(digests(view, collection, division)))
@@ -326,4 +326,4 @@ def read(view: Reader, collection: str, division: Sequence[str] = ("",)) -> Read
         order.append(part)
     assert told == sums
     assert order == sorted(order, reverse=True)
-    return Reading(told, records)
+    return CollectionState(told, records)

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.contract.subject import Reading, Subject, digests, read, recorded, whole
+from rollproof.contract.subject import CollectionState, Subject, digests, read, recorded, whole
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import Digest, Pace
 from rollproof.stores.reader import Reader
 
 
-def test_every_record_is_read_by_its_key(subject: Subject, before: Reading) -> None:
+def test_every_record_is_read_by_its_key(subject: Subject, before: CollectionState) -> None:
     assert before.records.keys() == subject.keys
 
 
 def test_every_change_is_seen_and_named(
-    subject: Subject, content: Reader, before: Reading, subtests: pytest.Subtests
+    subject: Subject, content: Reader, before: CollectionState, subtests: pytest.Subtests
 ) -> None:
     for change, (_, seen) in subject.changes.items():
         with subtests.test(change):
@@ -31,7 +31,7 @@ def test_every_change_is_seen_and_named(
 
 
 def test_records_that_are_written_again_are_the_same(
-    subject: Subject, content: Reader, before: Reading
+    subject: Subject, content: Reader, before: CollectionState
 ) -> None:
     subject.make(next(iter(subject.changes)))
     subject.mend()
@@ -40,7 +40,7 @@ def test_records_that_are_written_again_are_the_same(
 
 @pytest.mark.only("equals")
 def test_other_ways_to_the_same_records_are_not_seen(
-    subject: Subject, content: Reader, before: Reading, subtests: pytest.Subtests
+    subject: Subject, content: Reader, before: CollectionState, subtests: pytest.Subtests
 ) -> None:
     for equal, act in subject.equals.items():
         with subtests.test(equal):
@@ -139,7 +139,7 @@ def test_a_caller_may_stop(subject: Subject, content: Reader) -> None:
 
 
 @pytest.mark.usefixtures("mended")
-def test_excluded_fields_are_in_no_hash(subject: Subject, content: Reader, before: Reading) -> None:
+def test_excluded_fields_are_in_no_hash(subject: Subject, content: Reader, before: CollectionState) -> None:
     exclude = subject.exclude(subject.excluded)
     with subject.reader(exclude=exclude) as blind:
         unseen = read(blind, subject.full)
@@ -158,7 +158,7 @@ def test_excluded_fields_are_in_no_hash(subject: Subject, content: Reader, befor
 @pytest.mark.only("restorable")
 @pytest.mark.usefixtures("mended")
 def test_a_restore_leaves_no_difference(
-    subject: Subject, content: Reader, before: Reading, tmp_path: Path
+    subject: Subject, content: Reader, before: CollectionState, tmp_path: Path
 ) -> None:
     subject.define()
     try:

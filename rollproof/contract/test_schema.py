@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollproof.contract.subject import Reading, Subject, whole
+from rollproof.contract.subject import CollectionState, Subject, whole
 from rollproof.stores.reader import Reader
 
 
@@ -22,7 +22,7 @@ def test_writing_records_changes_no_schema(subject: Subject, content: Reader) ->
 
 @pytest.mark.only("schema_changes")
 def test_every_change_of_a_schema_is_seen(
-    subject: Subject, content: Reader, before: Reading, subtests: pytest.Subtests
+    subject: Subject, content: Reader, before: CollectionState, subtests: pytest.Subtests
 ) -> None:
     """Each is made after those before it."""
 

@@ -16,7 +16,7 @@ from rollproof.backups.sets import existing
 from rollproof.backups.stray_mounts import require_held
 from rollproof.baseline.demands import require_whole_sight
 from rollproof.baseline.known_good import require_engine
-from rollproof.doctor.examination import REQUEST_SECONDS, Need, NeedState, Wrong, examine, require_all
+from rollproof.doctor.examination import REQUEST_SECONDS, Need, NeedState, UnmetNeed, examine, require_all
 from rollproof.engines.engine import Container, ContainerEngine
 from rollproof.engines.host import endpoint
 from rollproof.errors import ActionFailed, Mismatch, listed
@@ -59,7 +59,7 @@ def _free(target: Target, folder: Path) -> str:
     said = f"{usage.free / 1e9:,.1f} GB free, {percent:.1f} %"
     is_full, shown = percent < limit, quote(str(there))
     if is_full or not os.access(there, os.W_OK | os.X_OK):
-        raise Wrong(
+        raise UnmetNeed(
             f"a folder that can be written, with {limit:g} % free (limits.disk_free_percent)",
             said if is_full else "one that this user cannot write",
             f"name another folder in the profile, or see: ls -ld {shown}; df -h {shown}",
@@ -84,7 +84,7 @@ def channel_needs(target: Target) -> Iterator[Need]:
 def _understood(urls: tuple[SecretStr, ...]) -> str:
     if odd := [public_part(url.get_secret_value()) for url in urls if sender_of(url) is None]:
         hint = "see github.com/caronc/apprise/wiki for the URL of each kind of channel"
-        raise Wrong("URLs that Apprise understands", ", ".join(odd), hint)
+        raise UnmetNeed("URLs that Apprise understands", ", ".join(odd), hint)
     said = ", ".join(public_part(url.get_secret_value()) for url in urls)
     return f"{said}: understood; no message was sent"
 
@@ -134,14 +134,14 @@ def _cannot_write(name: str, profile: StoreProfile, engine: ContainerEngine) -> 
         # A server with one account for everybody forgets others at a restart, unless they are in a file.
         one = isinstance(profile.reader, Account) and sign is not None and profile.reader.user == sign.common
         hint = "put one that can only read where it outlives a restart, and name it there"
-        raise Wrong(expected, "the operator's own", hint, NeedState.ABSENT if one else NeedState.WRONG)
+        raise UnmetNeed(expected, "the operator's own", hint, NeedState.ABSENT if one else NeedState.WRONG)
     if not descriptor.reports_rights:
         return "another account than the operator's"
     with open_reader(name, profile, engine) as reader:
         writes = reader.rights().writes
     if writes:
         hint = f"revoke that: {_GRANTS}"
-        raise Wrong(expected, f"one that may {listed(writes, _SHOWN)}", hint)
+        raise UnmetNeed(expected, f"one that may {listed(writes, _SHOWN)}", hint)
     return "the reader may change nothing"
 
 
@@ -152,7 +152,7 @@ def _operates(name: str, profile: StoreProfile, engine: ContainerEngine) -> str:
         lacks = reader.rights().lacks
     if lacks:
         expected, hint = "an account that can back up and restore", f"grant that: {_GRANTS}"
-        raise Wrong(expected, f"one without {listed(lacks, _SHOWN)}", hint)
+        raise UnmetNeed(expected, f"one without {listed(lacks, _SHOWN)}", hint)
     return "may back up and restore"
 
 
@@ -263,5 +263,5 @@ def _answers(target: Target) -> str:
     reading = health_now(application, REQUEST_SECONDS)
     if not reading.ok:
         hint = "correct application.url, api and health in the profile, or see the application's log"
-        raise Wrong(f"success with {application.health.expect}", reading.text, hint)
+        raise UnmetNeed(f"success with {application.health.expect}", reading.text, hint)
     return f"{application.url} health {reading.text}"

@@ -39,7 +39,7 @@ class NeedState(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Wrong(Mismatch):
+class UnmetNeed(Mismatch):
     """What is wrong with a need, or that it is *absent*; only the need's line is shown."""
 
     def __init__(
@@ -158,7 +158,7 @@ def _late(need: Need) -> Unverifiable:
 
 
 def _line_of(need: Need, error: Described, seconds: float) -> Line:
-    state = error.state if isinstance(error, Wrong) else NeedState.WRONG
+    state = error.state if isinstance(error, UnmetNeed) else NeedState.WRONG
     if isinstance(error, Untold | Blind):
         state = NeedState.UNKNOWN
     text = f"expected {error.expected}, observed {error.observed}"

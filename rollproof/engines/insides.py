@@ -58,7 +58,7 @@ def inside(api: APIClient, raw: Raw, keyed: KeyedHash, ignored: Iterable[str], *
         for path, kind in every
         if not _below(path, mounts) and not _is(path, left_out) and (kind != MODIFIED or path not in parents)
     ]
-    reading = _Reading(api, raw, keyed, here=here)
+    reading = _FilesRead(api, raw, keyed, here=here)
     return Inside(
         bound=dict(found for mount in raw["Mounts"] for found in reading.bound(mount)),
         modified={path: reading.changed(path) for path, kind in changed if kind == MODIFIED},
@@ -76,7 +76,7 @@ def _is(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(path, pattern) for pattern in patterns)
 
 
-class _Reading:
+class _FilesRead:
     """Reads files of one container, up to a limit: on this host where the engine is, else through the engine.
 
     The engine takes some tenths of a second for each, and a stack may have a hundred bound files.

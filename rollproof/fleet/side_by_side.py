@@ -52,7 +52,7 @@ class RunEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TargetOutcome:
     """How the run of the target `name` ended: *passed*, *failed*, or *broken* for everything else.
 
     `last` are the last lines of its `log`, where nothing else says why it did not pass.
@@ -74,7 +74,7 @@ _Handlers = dict[signal.Signals, Callable[[int, FrameType | None], Any] | int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _TargetRun:
     name: str
     process: ForkProcess
     receiver: Connection
@@ -83,8 +83,8 @@ class _Run:
 
 
 def verify_targets(
-    names: Collection[str], check: Check, folder: Path, at_once: int, show: Callable[[Outcome], None]
-) -> tuple[list[Outcome], bool]:
+    names: Collection[str], check: Check, folder: Path, at_once: int, show: Callable[[TargetOutcome], None]
+) -> tuple[list[TargetOutcome], bool]:
     """Run the checks of all targets, `at_once` at a time; `show` gets the outcome of each as it ends.
 
     Return all outcomes, and whether Ctrl-C ended it: then the running ones were interrupted and waited for,
@@ -93,12 +93,12 @@ def verify_targets(
     # What is here now is shared with the forks, as long as no collection of garbage writes to it.
     gc.freeze()
     unreported = RunEnd(cause="interrupted before it began")
-    outcomes = {name: Outcome(name, Verdict.BROKEN, unreported) for name in names}
-    waiting, running = [*names], dict[int, _Run]()
+    outcomes = {name: TargetOutcome(name, Verdict.BROKEN, unreported) for name in names}
+    waiting, running = [*names], dict[int, _TargetRun]()
     handlers: _Handlers = {number: signal.getsignal(number) or signal.SIG_DFL for number in ENDING}
     handlers[signal.SIGINT] = signal.default_int_handler
 
-    def collect(run: _Run) -> None:
+    def collect(run: _TargetRun) -> None:
         outcomes[run.name] = _outcome(run)
         show(outcomes[run.name])
 
@@ -120,7 +120,7 @@ def verify_targets(
         return [*outcomes.values()], interrupted()
 
 
-def _start(name: str, check: Check, folder: Path, handlers: _Handlers) -> _Run:
+def _start(name: str, check: Check, folder: Path, handlers: _Handlers) -> _TargetRun:
     context = multiprocessing.get_context("fork")
     log = folder / f"{name}.log"
     receiver, sender = context.Pipe(duplex=False)
@@ -134,7 +134,7 @@ def _start(name: str, check: Check, folder: Path, handlers: _Handlers) -> _Run:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     sender.close()
     os.close(output)
-    return _Run(name, process, receiver, log, time.monotonic())
+    return _TargetRun(name, process, receiver, log, time.monotonic())
 
 
 def _run(
@@ -184,7 +184,7 @@ def _signal(process: ForkProcess, number: signal.Signals) -> None:
         os.kill(process.pid, number)
 
 
-def _outcome(run: _Run) -> Outcome:
+def _outcome(run: _TargetRun) -> TargetOutcome:
     """Return how a run ended whose process has."""
     end = RunEnd()
     with suppress(EOFError), run.receiver:
@@ -194,11 +194,11 @@ def _outcome(run: _Run) -> Outcome:
     code = next((one for one in ExitCode if one == run.process.exitcode), ExitCode.BROKEN)
     verdict = verdict_of(code) if end.phases else Verdict.BROKEN
     if end.cause or verdict is Verdict.PASSED:
-        return Outcome(run.name, verdict, end, seconds, run.log)
+        return TargetOutcome(run.name, verdict, end, seconds, run.log)
     with run.log.open("rb") as log:
         lines = plain(last_lines(log, _LAST_BYTES)).split("\n")
     last = [line for line in lines if line.strip()][-_LAST_LINES:]
-    return Outcome(run.name, verdict, end, seconds, run.log, tuple(last))
+    return TargetOutcome(run.name, verdict, end, seconds, run.log, tuple(last))
 
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")

@@ -39,7 +39,7 @@ ROLLING_BACK, ROLLED_BACK = "rolling back", "rolled back"
 VERIFYING, VERIFIED, ENDED = "verifying", "verified", "ended"
 
 
-class Ending(StrEnum):
+class ResponseEnding(StrEnum):
     """The endings of a response."""
 
     MONITORING = "continue monitoring"

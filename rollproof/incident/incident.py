@@ -13,7 +13,7 @@ from typing import Annotated
 
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, listed
 from rollproof.home import typed
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.record_names import CLOSED, INCIDENT, LOST_WINDOW, ROLLBACK, UNFINISHED
 from rollproof.system.clock import Moment
 from rollproof.system.files import make_folders, remove_file
@@ -102,7 +102,7 @@ class RollbackRecord:
     seconds: _Seconds = field(metadata=rounded(3))
     started: Moment
     finished: Moment
-    kind: Kind = Kind.EMERGENCY
+    kind: RollbackKind = RollbackKind.EMERGENCY
     names: tuple[str, ...] = ()
     records: Mapping[str, int] | None = None
     origin: Origin | None = None

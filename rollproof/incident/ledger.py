@@ -63,7 +63,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """How one check ended.
 
     `reason` is the first line of what it said, empty when it passed; `notes` are for the verdict either way.
@@ -151,10 +151,10 @@ class Run:
         if not path.exists():
             write_record(path, plan)
 
-    def results(self) -> dict[str, Result]:
+    def results(self) -> dict[str, CheckResult]:
         """Return the reported results by check; of a check reported twice, the worse."""
-        found: dict[str, Result] = {}
-        for result in load_lines(Result, self.folder / RUN_RESULTS):
+        found: dict[str, CheckResult] = {}
+        for result in load_lines(CheckResult, self.folder / RUN_RESULTS):
             before = found.get(result.check)
             if before is None or worst([before.verdict, result.verdict]) is result.verdict:
                 found[result.check] = result
@@ -179,7 +179,7 @@ class Run:
 class ResultWriter(LineWriter):
     """Appends the results of checks to a file, as they end."""
 
-    def write(self, result: Result) -> None:
+    def write(self, result: CheckResult) -> None:
         """Append one result; raises `OSError` if it could not be written whole."""
         self.append(as_json(result))
 

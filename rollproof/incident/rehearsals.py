@@ -25,7 +25,7 @@ WRITES = "writes of users"
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RehearsalEnding:
     """The end of a rehearsal.
 
     `migrated` is the verdict of the checks after the deployment, `rolled_back` the verdict of the verified
@@ -45,7 +45,7 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class RecordedRehearsal:
     """A rehearsal of one migration in one incident; `ending` is None if it never came to its end."""
 
     folder: Path
@@ -53,7 +53,7 @@ class Rehearsal:
     migration: str
     known_good: str
     began: Moment
-    ending: Ending | None
+    ending: RehearsalEnding | None
 
     def damage(self) -> str:
         """Return in what the record differs from its seal, whoever has signed it; "" if in nothing."""
@@ -69,19 +69,19 @@ def rehearsal_place(target: Target) -> tuple[Path, str]:
     return profile.incidents or target.folders.incidents, profile.target or target.name
 
 
-def newest_rehearsal(incidents: Path, target: str, migration: str) -> Rehearsal | None:
+def newest_rehearsal(incidents: Path, target: str, migration: str) -> RecordedRehearsal | None:
     """Return the rehearsal of commit `migration` on the staging target that began last, or None.
 
     A damaged incident is an error, whoever's it is: it may have a newer rehearsal.
     """
-    found: list[Rehearsal] = []
+    found: list[RecordedRehearsal] = []
     for path in incidents.glob(f"*/{JOURNAL}"):
         if load_incident(path.parent).target == target:
             found += _last_rehearsal_in(path, target, migration)
     return max(found, key=lambda one: one.began.wall, default=None)
 
 
-def _last_rehearsal_in(path: Path, target: str, migration: str) -> Iterator[Rehearsal]:
+def _last_rehearsal_in(path: Path, target: str, migration: str) -> Iterator[RecordedRehearsal]:
     """Yield the last rehearsal of `migration` in a journal, if it has one."""
     records = [one for one in verify_journal(path) if one.get("migration") == migration]
     begins = [number for number, one in enumerate(records) if one["event"] == BEGAN]
@@ -89,8 +89,8 @@ def _last_rehearsal_in(path: Path, target: str, migration: str) -> Iterator[Rehe
         began = records[begins[-1]]
         ended = next((one for one in records[begins[-1] :] if one["event"] == ENDED), None)
         with well_formed(path):
-            ending = None if ended is None else record_of(Ending, ended, more=True)
-        yield Rehearsal(
+            ending = None if ended is None else record_of(RehearsalEnding, ended, more=True)
+        yield RecordedRehearsal(
             folder=path.parent,
             target=target,
             migration=migration,
@@ -139,7 +139,7 @@ def of_problem(problem: Mismatch | Problem) -> TrialOfStore:
     return TrialOfStore(Verdict.FAILED if found_wrong else Verdict.BROKEN, (problem.summary,), problem.hint)
 
 
-class Part(StrEnum):
+class RollbackPart(StrEnum):
     """The parts of a rollback that are tried, each as reports name it."""
 
     PLAN = "plan"
@@ -153,7 +153,7 @@ class Part(StrEnum):
 class PartTrial:
     """One part of a rollback, tried without changes: the observation, or the problem that it met."""
 
-    part: Part
+    part: RollbackPart
     seen: str = ""
     problem: Problem | None = None
 
@@ -172,5 +172,5 @@ class PartTrial:
         }
 
 
-TrialOf = Callable[[Part], PartTrial]
+TrialOf = Callable[[RollbackPart], PartTrial]
 """Tries a part of a rollback; raises `Unverifiable` if that cannot be told."""

@@ -76,7 +76,7 @@ class Unreached(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class ProbeAnswer:
     """The answer to one question. `ok` is None if it did not come in time, or says neither yes nor no.
 
     Its name is in the sample, for people; programs read `kind` and `store`.
@@ -110,10 +110,10 @@ class Sample:
     at: Moment
     late: float = field(metadata=rounded(4))
     missed: int
-    probes: Mapping[str, Probe]
+    probes: Mapping[str, ProbeAnswer]
     version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)] = VERSION
 
-    def one(self, kind: ProbeKind) -> Probe | None:
+    def one(self, kind: ProbeKind) -> ProbeAnswer | None:
         """Return the answer of the probe of that kind, which no store has; None without such a probe."""
         return next((probe for probe in self.probes.values() if probe.kind is kind), None)
 
@@ -125,12 +125,12 @@ class Sample:
         nobody = all(probe.unreached is not None for probe in (*engine, *stores))
         return bool(engine and stores) and nobody
 
-    def answered(self, kind: ProbeKind) -> Probe | None:
+    def answered(self, kind: ProbeKind) -> ProbeAnswer | None:
         """Return the answer of the probe of that kind, or None if it said neither yes nor no."""
         probe = self.one(kind)
         return probe if probe is not None and probe.ok is not None else None
 
-    def of(self, kind: ProbeKind) -> list[Probe]:
+    def of(self, kind: ProbeKind) -> list[ProbeAnswer]:
         """Return the answers of all probes of that kind."""
         return [probe for probe in self.probes.values() if probe.kind is kind]
 
@@ -234,7 +234,7 @@ def own_samples(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     return tuple(one for one in samples if (one.monitor, one.target) == (last.monitor, last.target))
 
 
-def newest_answers(samples: Sequence[Sample]) -> Mapping[str, Probe]:
+def newest_answers(samples: Sequence[Sample]) -> Mapping[str, ProbeAnswer]:
     """Return the probes of the last sample; one that came too late for it is that of the sample before.
 
     Only if the same monitor took both, one after the other.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from rollproof.incident.samples import (
     OLDEST_BEATS,
     PART_OF_BEAT,
-    Probe,
+    ProbeAnswer,
     ProbeKind,
     Sample,
     Unreached,
@@ -355,7 +355,7 @@ def _silent_stores(sample: Sample) -> float | None:
     return None if not silent and any(probe.unreached is Unreached.UNPLACED for probe in stores) else silent
 
 
-def is_silent(store: Probe) -> bool:
+def is_silent(store: ProbeAnswer) -> bool:
     """Return whether a store was asked, and did not answer well."""
     return not store.ok and store.unreached is not Unreached.UNPLACED
 

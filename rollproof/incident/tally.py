@@ -18,7 +18,7 @@ from functools import cache
 from rollproof.errors import Meaning
 from rollproof.incident.downtime import downtime_seconds, judged_downtime
 from rollproof.incident.incident import Incident, IncidentKind
-from rollproof.incident.ledger import Planned, Result, Run, runs
+from rollproof.incident.ledger import CheckResult, Planned, Run, runs
 from rollproof.profile.profile import Windows
 from rollproof.runbook import PHASES, STEPS
 from rollproof.system.clock import Moment
@@ -192,11 +192,11 @@ def lateness_of(
     incident: Incident,
     runs_of: Mapping[str, Run],
     windows: Windows,
-    results_of: Callable[[Run], Mapping[str, Result]],
+    results_of: Callable[[Run], Mapping[str, CheckResult]],
 ) -> Lateness | None:
     """Return the lateness of phases, each with its run; None if none is late."""
     late: dict[str, str] = {}
-    missed: list[Result] = []
+    missed: list[CheckResult] = []
     for phase, run in runs_of.items():
         results = [result for result in results_of(run).values() if result.phase == phase]
         missed += [one for one in results if one.verdict is Verdict.BLOCKED and one.means is Meaning.LATE]
@@ -212,7 +212,7 @@ def lateness_of(
     return Lateness(frozenset(late) | {result.phase for result in missed}, "; ".join(texts))
 
 
-def _after_its_window(run: Run, phase: str, results: Sequence[Result], window: float) -> str | None:
+def _after_its_window(run: Run, phase: str, results: Sequence[CheckResult], window: float) -> str | None:
     """Return when a phase began and ended, in words, if that was after its window's end, else None."""
     facts, began = run.facts(), run.begun(phase)
     if facts is None or began is None:
@@ -238,14 +238,14 @@ def run_verdicts(run: Run) -> list[Verdict]:
     ]
 
 
-def _notes(checks: Iterable[str], results: Mapping[str, Result]) -> tuple[str, ...]:
+def _notes(checks: Iterable[str], results: Mapping[str, CheckResult]) -> tuple[str, ...]:
     """Return what `checks` noted, each text once."""
     notes = (note for check in checks if check in results for note in results[check].notes)
     return tuple(dict.fromkeys(note.text for note in notes))
 
 
 def stage_verdict(
-    planned: Planned, results: dict[str, Result], window: tuple[float, float] | None
+    planned: Planned, results: dict[str, CheckResult], window: tuple[float, float] | None
 ) -> PhaseVerdict:
     """Return the verdict of one stage of one run, from its `planned` checks and the reported `results`."""
     verdicts = [results[c].verdict if c in results else Verdict.BROKEN for c in planned.checks]
@@ -266,7 +266,7 @@ def stage_verdict(
     )
 
 
-def _span(results: Sequence[Result]) -> float:
+def _span(results: Sequence[CheckResult]) -> float:
     """Return the seconds from the first check's start to the last one's end; blocked checks took none."""
     ran = [result for result in results if result.verdict is not Verdict.BLOCKED]
     ends = [result.finished.seconds_since(ran[0].finished) for result in ran]

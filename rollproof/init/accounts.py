@@ -32,7 +32,7 @@ _FILE = re.compile(r"\${1,2}\(cat /run/secrets/(?P<name>[\w.-]+)\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class AccountHolder:
     """An account as a profile names it; `user` is "" for a key alone. `place` is {env = …} or {file = …}."""
 
     user: str
@@ -59,7 +59,7 @@ def is_guarded(found: Found) -> bool:
     return not guards or shown or any(secrets)
 
 
-def accounts_of(found: Found, *, guarded: bool) -> dict[str, Holder]:
+def accounts_of(found: Found, *, guarded: bool) -> dict[str, AccountHolder]:
     """Return the reader and the operator of a store; none for a server that asks nobody.
 
     They are those of compose's secrets, else new ones, or one for everybody where the server knows no other.
@@ -71,11 +71,11 @@ def accounts_of(found: Found, *, guarded: bool) -> dict[str, Holder]:
     if sign.common is None:
         users = {READER: "rollproof_reader", OPERATOR: sign.operator}
         return {
-            role: own.get(role) or Holder(user, {"env": f"{found.variable}_{role.upper()}_PASSWORD"})
+            role: own.get(role) or AccountHolder(user, {"env": f"{found.variable}_{role.upper()}_PASSWORD"})
             for role, user in users.items()
         }
     if sign.common == "":
-        own = {role: Holder("", one.place) for role, one in own.items()}
+        own = {role: AccountHolder("", one.place) for role, one in own.items()}
     option = next((name for _, name in sign.logins if name.startswith("--")), "")
     in_command = _FILE.search(found.service.value(option)) if option else None
     if len(own) == len((READER, OPERATOR)) and not in_command:
@@ -85,13 +85,13 @@ def accounts_of(found: Found, *, guarded: bool) -> dict[str, Holder]:
         place = {"file": found.service.secrets[in_command["name"]]}
     elif not sign.common and own:
         place = next(iter(own.values())).place
-    return dict.fromkeys((READER, OPERATOR), Holder(sign.common, place))
+    return dict.fromkeys((READER, OPERATOR), AccountHolder(sign.common, place))
 
 
-def canary_of(found: Found) -> Holder:
+def canary_of(found: Found) -> AccountHolder:
     """Return the account that removes the traces of the canary's log-ins."""
     place = {"env": f"{found.variable}_CANARY_PASSWORD"}
-    return _secret_of(found, CANARY) or Holder("rollproof_canary", place)
+    return _secret_of(found, CANARY) or AccountHolder("rollproof_canary", place)
 
 
 def logins_of(found: Found) -> Iterator[tuple[str, SecretStr]]:
@@ -111,11 +111,11 @@ def logins_of(found: Found) -> Iterator[tuple[str, SecretStr]]:
             yield named, secret
 
 
-def _secret_of(found: Found, role: str) -> Holder | None:
+def _secret_of(found: Found, role: str) -> AccountHolder | None:
     """Return the account of the compose secret whose name ends in a word for `role`."""
     secrets = sorted(found.service.secrets.items())
     named = ((_last_word(name), file) for name, file in secrets if _last_word(name) in _ROLES[role])
-    return next((Holder(user, {"file": file}) for user, file in named), None)
+    return next((AccountHolder(user, {"file": file}) for user, file in named), None)
 
 
 def _last_word(name: str) -> str:
@@ -196,7 +196,7 @@ def accounts_text(
     file: str,
     stores: Mapping[str, Found],
     profiles: Mapping[str, StoreProfile],
-    holders: Mapping[str, Mapping[str, Holder]],
+    holders: Mapping[str, Mapping[str, AccountHolder]],
 ) -> str:
     """Return the script for the accounts of `stores`; what it cannot run is a remark in it."""
     made = {name: _store(project, name, one, profiles[name], holders[name]) for name, one in stores.items()}
@@ -207,7 +207,7 @@ def accounts_text(
 
 
 def _store(
-    project: str, name: str, found: Found, profile: StoreProfile, holders: Mapping[str, Holder]
+    project: str, name: str, found: Found, profile: StoreProfile, holders: Mapping[str, AccountHolder]
 ) -> tuple[str, bool]:
     """Return the part of a store, and whether the script can run it: else it is a remark."""
     statements = found.sign.statements
@@ -217,7 +217,7 @@ def _store(
     about += comment(statements.fresh)
     # One account for everybody is the application's too: two new ones are to take its place.
     if found.sign.common and len({one.user for one in holders.values()}) == 1:
-        holders = {role: Holder(f"rollproof_{role}", {}) for role in holders}
+        holders = {role: AccountHolder(f"rollproof_{role}", {}) for role in holders}
     new = {role: one for role, one in holders.items() if one.is_new}
     if not (lines := _lines(found, profile, new)):
         about += [] if new or not holders else comment("The project's own secrets name its accounts.")
@@ -240,18 +240,18 @@ def _store(
     return "\n".join([*about, body]), True
 
 
-def _granted(profile: StoreProfile, holders: Mapping[str, Holder]) -> Grants:
+def _granted(profile: StoreProfile, holders: Mapping[str, AccountHolder]) -> Grants:
     accounts = {role: Account(user=one.user, password=SecretStr("")) for role, one in holders.items()}
     return descriptor_of(profile).grants(profile.model_copy(update=accounts))
 
 
-def _rights(profile: StoreProfile, holders: Mapping[str, Holder]) -> list[str]:
+def _rights(profile: StoreProfile, holders: Mapping[str, AccountHolder]) -> list[str]:
     """Return the rights of each account as remarks."""
     granted = _granted(profile, holders)
     return [f"#   {line.removeprefix('# ')}" for line in (*granted.reader, *granted.operator)]
 
 
-def _lines(found: Found, profile: StoreProfile, holders: Mapping[str, Holder]) -> str:
+def _lines(found: Found, profile: StoreProfile, holders: Mapping[str, AccountHolder]) -> str:
     """Return the statements for `holders`, with a mark in the place of each password, or ""."""
     statements = found.sign.statements
     if not statements.account or not holders:

@@ -20,7 +20,7 @@ from rollproof.home import typed
 from rollproof.init.accounts import READER, accounts_text, is_guarded, logins_of, profile_of, section_of
 from rollproof.init.parts import Found, Looked, parts_of, recognitions
 from rollproof.init.proposal import Proposal, profile_name, proposed
-from rollproof.init.stack import Stack, read_stack
+from rollproof.init.stack import ComposeFiles, read_stack
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.redaction.secret import remember
 from rollproof.stores.registry import reader_at
@@ -36,7 +36,7 @@ _ENVIRONMENT_LABEL = "com.docker.compose.project.environment_file"
 
 def running_stack(
     project: str, files: Sequence[Path], env_file: Path | None
-) -> tuple[Stack, Mapping[str, tuple[Container, ...]]]:
+) -> tuple[ComposeFiles, Mapping[str, tuple[Container, ...]]]:
     """Return a running project and its containers; without `files`, those are read that its labels name."""
     containers = ComposeEngine(project, ENGINE_SECONDS).containers()
     if not containers:
@@ -58,7 +58,9 @@ def running_stack(
 
 
 def look(
-    stack: Stack, containers: Mapping[str, tuple[Container, ...]], engine: ContainerEngine | None = None
+    stack: ComposeFiles,
+    containers: Mapping[str, tuple[Container, ...]],
+    engine: ContainerEngine | None = None,
 ) -> Looked:
     """Return what the running project shows; a store that does not answer in time is in `unseen`."""
     engine = engine or ComposeEngine(stack.project, ENGINE_SECONDS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from rollproof.init.stack import Service, Stack
+from rollproof.init.stack import ComposeFiles, ComposeService
 from rollproof.profile.kinds import kinds
 from rollproof.profile.recognition import Recognition
 
@@ -37,7 +37,7 @@ class Found:
     kind: str
     services: tuple[str, ...]
     port: int
-    service: Service
+    service: ComposeService
     variable: str
     because: str
 
@@ -72,7 +72,7 @@ class Looked:
     could look into, `unguarded` those that ask nobody who they are.
     """
 
-    stack: Stack
+    stack: ComposeFiles
     parts: Parts
     holdings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ def recognitions() -> dict[str, Recognition]:
     return {kind: one.recognition for kind, one in kinds().items() if one.recognition}
 
 
-def parts_of(stack: Stack, ended: frozenset[str] = frozenset()) -> Parts:
+def parts_of(stack: ComposeFiles, ended: frozenset[str] = frozenset()) -> Parts:
     """Return the parts of `stack`; the containers of the services `ended` have ended well for good."""
     optional = {name for name, one in stack.services.items() if one.optional}
     there = {name: one for name, one in stack.services.items() if name not in optional}
@@ -114,7 +114,7 @@ def parts_of(stack: Stack, ended: frozenset[str] = frozenset()) -> Parts:
     )
 
 
-def is_proxy(service: Service) -> bool:
+def is_proxy(service: ComposeService) -> bool:
     """Return whether a service hands requests on, and writes no data."""
     return _matches(service.short_image, _PROXIES) or _matches(service.name.lower(), _PROXIES)
 
@@ -123,7 +123,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _unusable(service: Service) -> str:
+def _unusable(service: ComposeService) -> str:
     """Return why a profile cannot have a service, in words, or ""."""
     if _matches(service.short_image, _UNSUPPORTED):
         return "a store of a kind unknown to the suite, whose data is neither backed up nor verified"
@@ -132,7 +132,7 @@ def _unusable(service: Service) -> str:
     return ""
 
 
-def _by_image(service: Service) -> Found | None:
+def _by_image(service: ComposeService) -> Found | None:
     """Return the store that a service is by its image, or None."""
     image = service.short_image
     for kind, one in recognitions().items():
@@ -141,7 +141,7 @@ def _by_image(service: Service) -> Found | None:
     return None
 
 
-def _by_other_signs(service: Service, known: Collection[str]) -> Found | None:
+def _by_other_signs(service: ComposeService, known: Collection[str]) -> Found | None:
     """Return the store that a service is by its environment or port, or None.
 
     A client may have the same variables as the server. So where a server of the kind is `known`, variables
@@ -161,7 +161,7 @@ def _by_other_signs(service: Service, known: Collection[str]) -> Found | None:
     return next((_found(service, kind, f"its port is {port}") for kind, port in usual), None)
 
 
-def _found(service: Service, kind: str, because: str) -> Found:
+def _found(service: ComposeService, kind: str, because: str) -> Found:
     # The port for clients: a usual one, else the only other one of the container, else the usual.
     targets, usual = [port.target for port in service.ports], recognitions()[kind].ports
     known = next((port for port in usual if port in targets), None)
@@ -170,7 +170,7 @@ def _found(service: Service, kind: str, because: str) -> Found:
 
 
 def _stores(
-    stack: Stack, there: Mapping[str, Service], recognised: Mapping[str, Found]
+    stack: ComposeFiles, there: Mapping[str, ComposeService], recognised: Mapping[str, Found]
 ) -> tuple[dict[str, Found], set[str]]:
     """Return the stores by name, and all services that hold a part of another one's data."""
     recognised = {
@@ -211,7 +211,7 @@ def _is_reached(found: Found) -> bool:
     return not published.isdisjoint(re.findall(r"://([^,\s]+:\d+)", service.value(*found.sign.advertised)))
 
 
-def variable_of(stack: Stack, what: str) -> str:
+def variable_of(stack: ComposeFiles, what: str) -> str:
     """Return the prefix of variables for secrets of `what`, which is not that of the suite's own."""
     variable = re.sub(r"[^A-Z0-9]+", "_", f"{stack.project}_{what}".upper()).strip("_")
     return (
@@ -223,12 +223,12 @@ def _host(address: str) -> str:
     return address.strip().rpartition("://")[2].partition("/")[0].partition(":")[0]
 
 
-def _mentions(service: Service, other: str) -> bool:
+def _mentions(service: ComposeService, other: str) -> bool:
     """Return whether a service waits for `other`, or names it as a host in its environment or command."""
     return other in service.after or _names(service, other)
 
 
-def _names(service: Service, other: str) -> bool:
+def _names(service: ComposeService, other: str) -> bool:
     return re.search(rf"(?<![\w.-]){re.escape(other)}(?![\w-])", service.words()) is not None
 
 
@@ -239,7 +239,7 @@ def _helps(one: Found, others: Iterable[Found]) -> bool:
     return any(_names(own, other.name) and not _names(other, own.name) for other in kin)
 
 
-def _urls(application: Mapping[str, Service]) -> list[str]:
+def _urls(application: Mapping[str, ComposeService]) -> list[str]:
     """Return the published addresses of the application, the proxy's first."""
     found = []
     for name, service in application.items():

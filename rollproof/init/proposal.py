@@ -14,7 +14,7 @@ from rollproof.git.repository import unknown_to_git
 from rollproof.init.accounts import (
     OPERATOR,
     READER,
-    Holder,
+    AccountHolder,
     accounts_of,
     canary_of,
     is_guarded,
@@ -42,7 +42,7 @@ _CANARY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class OpenQuestion:
     """An unknown fact: the key of the profile that it fills, and what to type there."""
 
     key: str
@@ -58,15 +58,15 @@ class Proposal:
     folder: Path
     repository: Path
     lines: list[str] = field(default_factory=list)
-    questions: list[Question] = field(default_factory=list)
+    questions: list[OpenQuestion] = field(default_factory=list)
     stores: dict[str, StoreProfile] = field(default_factory=dict)
-    holders: dict[str, dict[str, Holder]] = field(default_factory=dict)
+    holders: dict[str, dict[str, AccountHolder]] = field(default_factory=dict)
     places: list[Mapping[str, str]] = field(default_factory=list)
     """Where secrets are that are of no store's own accounts."""
 
     def ask(self, key: str, asks: str, answer: str) -> None:
         """Add a question."""
-        self.questions.append(Question(key, asks, answer))
+        self.questions.append(OpenQuestion(key, asks, answer))
 
     def relative(self, path: Path) -> str:
         """Return a path as the profile names it."""

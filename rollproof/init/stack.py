@@ -31,7 +31,7 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ComposeService:
     """One service of a compose project. `image` is "" for one that is built without a name.
 
     `secrets` are the files of its compose secrets, by name. `after` names the services that it depends on,
@@ -74,16 +74,16 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class ComposeFiles:
     """A compose project: `files` and `env_file` as compose is given them."""
 
     project: str
     files: tuple[Path, ...]
     env_file: Path | None
-    services: Mapping[str, Service]
+    services: Mapping[str, ComposeService]
 
 
-def read_stack(files: Sequence[Path], project: str | None, env_file: Path | None) -> Stack:
+def read_stack(files: Sequence[Path], project: str | None, env_file: Path | None) -> ComposeFiles:
     """Return the project that `files` describe, under the name that they or `project` give it.
 
     Services that need a compose profile are in it, whether COMPOSE_PROFILES turns them on or not.
@@ -124,7 +124,7 @@ def stack_of(
     files: tuple[Path, ...],
     env_file: Path | None,
     turned_on: Collection[str] = (),
-) -> Stack:
+) -> ComposeFiles:
     """Return the project in the answer of ``docker compose config --format json``.
 
     `turned_on` are services that are there although they need a compose profile.
@@ -135,15 +135,17 @@ def stack_of(
         name: _service(name, raw, secrets, optional=bool(raw.get("profiles")) and name not in turned_on)
         for name, raw in services
     }
-    return Stack(project, files, env_file, found)
+    return ComposeFiles(project, files, env_file, found)
 
 
-def _service(name: str, raw: Mapping[str, Any], secrets: Mapping[str, str], *, optional: bool) -> Service:
+def _service(
+    name: str, raw: Mapping[str, Any], secrets: Mapping[str, str], *, optional: bool
+) -> ComposeService:
     after = raw.get("depends_on") or {}
     health = (raw.get("healthcheck") or {}).get("test") or ()
     words = (*(raw.get("entrypoint") or ()), *(raw.get("command") or ()), *health)
     named = [str(one["source"]) for one in raw.get("secrets") or ()]
-    return Service(
+    return ComposeService(
         name=name,
         image=str(raw.get("image") or ""),
         build=str((raw.get("build") or {}).get("context") or ""),

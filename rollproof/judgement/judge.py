@@ -13,7 +13,7 @@ from functools import partial
 from os.path import commonprefix
 from typing import Protocol
 
-from rollproof.baseline.comparison import Comparison
+from rollproof.baseline.comparison import CollectionComparison
 from rollproof.baseline.demands import GRANTS_HINT, capture_hint, changed_demands
 from rollproof.baseline.folder import Baseline, recorded_collection, recorded_content_of
 from rollproof.collection import Case, Json
@@ -63,7 +63,7 @@ class Observed(Protocol):
     def expired(self, at: Case) -> int:
         """Return how many of a collection's recorded records have expired since."""
 
-    def comparison(self, at: Case) -> Comparison:
+    def comparison(self, at: Case) -> CollectionComparison:
         """Return how a collection's records differ from the recorded ones."""
 
     def recall(self, at: Case) -> Recall | None:

@@ -20,9 +20,9 @@ from rollproof.stores.reader import Reader
 from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.stores.snapshot import (
     PART,
-    Difference,
-    Part,
+    KeyDifference,
     Snapshot,
+    SnapshotPart,
     differences,
     not_as_asked,
     read_parts,
@@ -72,7 +72,7 @@ def divided(content: Reader, collection: str, index: Snapshot | None, pace: Pace
 
 
 def division_now(
-    content: Reader, collection: str, parts: Sequence[Part], pace: Pace
+    content: Reader, collection: str, parts: Sequence[SnapshotPart], pace: Pace
 ) -> tuple[tuple[str, ...], frozenset[int]]:
     """Return the division of `parts`, if it still fits the collection, and those with the same digest.
 
@@ -94,7 +94,9 @@ def division_now(
     return content.divide(collection, PART), frozenset()
 
 
-def live_parts(content: Reader, collection: str, division: tuple[str, ...], pace: Pace) -> tuple[Part, ...]:
+def live_parts(
+    content: Reader, collection: str, division: tuple[str, ...], pace: Pace
+) -> tuple[SnapshotPart, ...]:
     """Return the parts of a collection with their current digests.
 
     Raises:
@@ -104,7 +106,7 @@ def live_parts(content: Reader, collection: str, division: tuple[str, ...], pace
     found = dict(content.digest(collection, division, every, pace))
     if sorted(found) != list(every):
         raise not_as_asked(collection, f"digests of {len(found)} of {len(every)} parts", content.name)
-    return tuple(Part(part, division[part], found[part]) for part in every)
+    return tuple(SnapshotPart(part, division[part], found[part]) for part in every)
 
 
 def require_time(limit: Deadline, what: str) -> None:
@@ -135,7 +137,7 @@ class Written:
     gone: int = 0
     unknown: dict[str, str] = field(default_factory=dict)
 
-    def add(self, found: Difference) -> None:
+    def add(self, found: KeyDifference) -> None:
         """Add what became of the records with one key."""
         if found.gone and found.come:
             self.changed += 1

@@ -16,7 +16,7 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem
 from rollproof.judgement.finding import Aspect, Change
 from rollproof.observation.observation import findings_on
-from rollproof.observation.store import Reading
+from rollproof.observation.store import StoreReading
 from rollproof.profile.profile import Target
 from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.system.side_by_side import each
@@ -70,7 +70,7 @@ def effects_of(
     """
     try:
         before = baseline_of(target)
-        reading = Reading(target, engine, lambda: before, migrated=True, open_reader=open_reader)
+        reading = StoreReading(target, engine, lambda: before, migrated=True, open_reader=open_reader)
         # The records say more than their number.
         findings = findings_on(reading, {Aspect.COUNT})
     except Problem as problem:

@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any
 
 from rollproof.errors import Mismatch, Problem
-from rollproof.incident.samples import Probe as Probed
+from rollproof.incident.samples import ProbeAnswer as Probed
 from rollproof.incident.samples import ProbeId, ProbeKind, Sample, Unreached
-from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading, unreached_by
+from rollproof.monitoring.probes.probe import COLLECTED, Probe, ProbeResult, unreached_by
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
 from rollproof.system.side_by_side import Question, wait_for
@@ -38,7 +38,7 @@ class _Asker:
 
     def __init__(self, probe: Probe, question: Callable[[str, Callable[[], Any]], Question[Any]]) -> None:
         self.id: ProbeId = probe.id
-        self.question: Question[Reading] = question(str(probe.id), probe.ask)
+        self.question: Question[ProbeResult] = question(str(probe.id), probe.ask)
         self.closing: Question[None] = question(f"end of {probe.id}", probe.close)
         self._beat = _WARMING
 
@@ -58,12 +58,12 @@ class _Asker:
         if self.question.waiting:
             asked = self.question.asked
             text = f"unknown: still waiting since {datetime.fromisoformat(asked.wall):%H:%M:%S} UTC"
-            said, seconds = Reading(None, text, unreached=Unreached.SILENT), asked.seconds_ago()
+            said, seconds = ProbeResult(None, text, unreached=Unreached.SILENT), asked.seconds_ago()
         else:
             said = self._said()
             if self._beat != beat:
                 text = f"unknown: an answer that was late by now ({said.text})"
-                said = Reading(None, text, unreached=said.unreached)
+                said = ProbeResult(None, text, unreached=said.unreached)
         return Probed(
             said.ok,
             seconds,
@@ -76,16 +76,16 @@ class _Asker:
             unreached=said.unreached,
         )
 
-    def _said(self) -> Reading:
+    def _said(self) -> ProbeResult:
         try:
             return self.question.answer()
         except Mismatch as wrong:
-            return Reading(False, wrong.summary)
+            return ProbeResult(False, wrong.summary)
         except Problem as problem:
             unreached = unreached_by(problem, self.id.kind)
             if self.id.kind in _MUST_ANSWER and unreached not in {Unreached.SILENT, Unreached.UNPLACED}:
-                return Reading(False, problem.summary, unreached=unreached)
-            return Reading(None, f"unknown: {problem.summary}", unreached=unreached)
+                return ProbeResult(False, problem.summary, unreached=unreached)
+            return ProbeResult(None, f"unknown: {problem.summary}", unreached=unreached)
 
 
 class Beats:

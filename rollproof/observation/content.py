@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from rollproof.baseline.comparison import Comparison, compare_records
+from rollproof.baseline.comparison import CollectionComparison, compare_records
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.recording import Coverage, SamplePlan
 from rollproof.stores.contract import ByUsers, Digest, Pace, nobody
@@ -39,7 +39,7 @@ def compare(
     by_users: ByUsers = nobody,
     digests: Digests | None = None,
     deletable: Callable[[int], int] = lambda _: 0,
-) -> Comparison:
+) -> CollectionComparison:
     """Compare the parts that `plan` chose; `records` is the baseline's file with their records.
 
     Their digests are read by `content`, or by `digests`, which leave no part out. Records of what differs are
@@ -55,7 +55,7 @@ def compare(
     sizes = [digest.records for digest in recorded.digests]
     unseen = sum(size for part, size in enumerate(sizes) if part not in seen)
     coverage = Coverage(len(sizes), len(seen), sum(sizes), unseen, cut=cut)
-    comparison = Comparison(
+    comparison = CollectionComparison(
         coverage,
         evidence=digests.evidence if digests else "",
         by_users=by_users,

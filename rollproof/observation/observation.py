@@ -8,13 +8,13 @@ from functools import cached_property
 from math import inf
 from typing import Self, TypeVar
 
-from rollproof.baseline.comparison import Comparison, expired_by_now
+from rollproof.baseline.comparison import CollectionComparison, expired_by_now
 from rollproof.baseline.recording import shares_of_stores
 from rollproof.collection import Case, Json
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.judgement.finding import ASPECTS, Aspect, Finding, items_of
 from rollproof.judgement.judge import Judge
-from rollproof.observation.store import ObservedStore, Reading
+from rollproof.observation.store import ObservedStore, StoreReading
 from rollproof.profile.sections import Reference
 from rollproof.stores.contract import Beside, QueryAnswer, Recall, Retention
 from rollproof.stores.policy import policy_of
@@ -37,7 +37,7 @@ class Observation:
 
     def __init__(
         self,
-        reading: Reading,
+        reading: StoreReading,
         *,
         seconds: Callable[[], float] = lambda: inf,
         in_turn: bool = False,
@@ -119,7 +119,7 @@ class Observation:
         recorded = content.collections.get(at.name) if content else None
         return expired_by_now(baseline.folder / recorded.records, at.name) if recorded else 0
 
-    def comparison(self, at: Case) -> Comparison:
+    def comparison(self, at: Case) -> CollectionComparison:
         """Return how a collection's records differ from the recorded ones."""
         return self._begin_comparison(at)()
 
@@ -161,7 +161,7 @@ class Observation:
     def _begin_schemas(self, store: str) -> Pending[Mapping[str, Json]]:
         return self._ask("schemas", store, ObservedStore.schemas)
 
-    def _begin_comparison(self, at: Case) -> Pending[Comparison]:
+    def _begin_comparison(self, at: Case) -> Pending[CollectionComparison]:
         seconds = self._content_seconds.get(at.id, inf)
         return self._ask("compare", at, lambda store: store.comparison(at.name, seconds))
 
@@ -230,7 +230,7 @@ def _answered(pending: Pending[Answered]) -> Answered | NoAnswer:
 
 
 def findings_on(
-    reading: Reading,
+    reading: StoreReading,
     without: Collection[Aspect] = (),
     shown: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> list[Finding]:

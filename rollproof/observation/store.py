@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from rollproof.baseline.comparison import THE_CANARYS, Comparison
+from rollproof.baseline.comparison import THE_CANARYS, CollectionComparison
 from rollproof.baseline.demands import lost_sight
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.folder import Baseline, recorded_collection, recorded_content_of
@@ -34,7 +34,7 @@ Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class StoreReading:
     """How a target is read.
 
     `baseline` returns the baseline that guides the reading of content, or raises `Problem`. `digests_of`
@@ -53,7 +53,7 @@ class Reading:
 class ObservedStore:
     """One store, which one thread at a time asks; once it fell silent, it is asked no more."""
 
-    def __init__(self, name: str, reading: Reading) -> None:
+    def __init__(self, name: str, reading: StoreReading) -> None:
         """Open nothing yet."""
         self._name, self._reading = name, reading
         self._profile = reading.target.stores[name]
@@ -164,7 +164,7 @@ class ObservedStore:
         """Return how long each log keeps a record."""
         return self.reader.retentions()
 
-    def comparison(self, name: str, seconds: float = inf) -> Comparison:
+    def comparison(self, name: str, seconds: float = inf) -> CollectionComparison:
         """Compare a collection's records with the recorded ones, in these seconds; keys are in shown form."""
         baseline, profile = self._reading.baseline(), self._profile
         recorded = recorded_collection(baseline, self._reading.target, self._name, name)
@@ -200,7 +200,9 @@ class ObservedStore:
         personal = self._reading.target.personal
         return personal.keys(self._name, known.key_fields, known.place_of(name), recorded.get(name), now)
 
-    def _mark_canarys(self, name: str, recorded: RecordedCollection, comparison: Comparison) -> None:
+    def _mark_canarys(
+        self, name: str, recorded: RecordedCollection, comparison: CollectionComparison
+    ) -> None:
         """Mark the added records that the canary has made, by their content, or by their keys alone."""
         wanted = defaultdict[int, set[tuple[str, int]]](set)
         for part, record in comparison.came:

@@ -14,7 +14,7 @@ from rollproof.errors import Problem, UsageProblem, did_you_mean
 from rollproof.git.repository import resolve_commit
 from rollproof.home import typed
 from rollproof.incident.journal import Step, StepId
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.planning.configuration import require_configuration, services_at
 from rollproof.planning.tree import Decision
 from rollproof.planning.unfinished import Unfinished
@@ -81,7 +81,7 @@ class Plan:
     removed: tuple[str, ...] = ()
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RollbackKind:
         """The kind of rollback, one of four."""
         return self.request.kind
 
@@ -107,7 +107,7 @@ class Plan:
         It is shown, scheduled and done in this order, and each step is tested with a kill.
         """
         once = ("",)
-        part = (self.request.name,) if self.kind is Kind.SERVICE else once
+        part = (self.request.name,) if self.kind is RollbackKind.SERVICE else once
         restored = self.stores if self.backup is not None else ()
         kept = once if self.backup is not None else ()
         maintained = once if self.maintained else ()
@@ -160,7 +160,10 @@ def plan_service(target: Target, name: str, baseline: Baseline | None = None) ->
     ComposeProject(target.engine).compose()
     require_configuration(target, commit, name)
     images = images_in(baseline, [name])
-    request, completing = RollbackRequest(Kind.SERVICE, commit, (name,)), _completing(baseline, [name])
+    request, completing = (
+        RollbackRequest(RollbackKind.SERVICE, commit, (name,)),
+        _completing(baseline, [name]),
+    )
     return Plan(request, baseline, ((name,),), images, completing=completing)
 
 
@@ -173,7 +176,7 @@ def plan_database(target: Target, name: str, baseline: Baseline | None = None, b
     """
     require_known("store", name, target.stores)
     baseline = baseline or current_baseline(target)
-    request = RollbackRequest(Kind.DATABASE, baseline.facts.commit, (name,))
+    request = RollbackRequest(RollbackKind.DATABASE, baseline.facts.commit, (name,))
     stores = target.together(name)
     found = _whole_backup(target, request.commit, stores, backup)
     stops, maintained = _writers_first(target)
@@ -198,7 +201,7 @@ def plan_full(target: Target, commit: str, baseline: Baseline | None = None, lef
 
     `left` is the commit that was deployed before the rollback; by default, that of the working copy.
     """
-    return _plan_whole(target, Kind.FULL, commit, baseline, None, left)
+    return _plan_whole(target, RollbackKind.FULL, commit, baseline, None, left)
 
 
 def plan_emergency(
@@ -212,11 +215,16 @@ def plan_emergency(
 
     `backup` as for `plan_database`, `left` as for `plan_full`.
     """
-    return _plan_whole(target, Kind.EMERGENCY, commit, baseline, backup, left)
+    return _plan_whole(target, RollbackKind.EMERGENCY, commit, baseline, backup, left)
 
 
 def _plan_whole(
-    target: Target, kind: Kind, commit: str, baseline: Baseline | None, backup: str | None, left: str | None
+    target: Target,
+    kind: RollbackKind,
+    commit: str,
+    baseline: Baseline | None,
+    backup: str | None,
+    left: str | None,
 ) -> Plan:
     full = resolve_commit(target.application.repository, commit)
     baseline = baseline or baseline_of(target, full)
@@ -249,7 +257,7 @@ def _plan_whole(
 
 def plan_for(
     target: Target,
-    kind: Kind,
+    kind: RollbackKind,
     name: str,
     baseline: Baseline | None = None,
     backup: str = NEWEST,
@@ -257,13 +265,13 @@ def plan_for(
 ) -> Plan:
     """Return the plan of a rollback of `kind`; `name` is its service, store or commit."""
     match kind:
-        case Kind.SERVICE:
+        case RollbackKind.SERVICE:
             return plan_service(target, name, baseline)
-        case Kind.DATABASE:
+        case RollbackKind.DATABASE:
             return plan_database(target, name, baseline, backup)
-        case Kind.FULL:
+        case RollbackKind.FULL:
             return plan_full(target, name, baseline, left)
-        case Kind.EMERGENCY:
+        case RollbackKind.EMERGENCY:
             return plan_emergency(target, name, baseline, backup, left)
 
 

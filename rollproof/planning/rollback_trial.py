@@ -11,7 +11,7 @@ from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.engine import open_engine
 from rollproof.errors import ActionFailed, Problem
 from rollproof.git.repository import head
-from rollproof.incident.rehearsals import Part, PartTrial
+from rollproof.incident.rehearsals import PartTrial, RollbackPart
 from rollproof.planning.configuration import services_at
 from rollproof.planning.foresight import foresee, not_judged, problems
 from rollproof.planning.plan import Plan, images_in, plan_emergency
@@ -32,14 +32,14 @@ class RollbackTrial:
         self._baseline = baseline
         self._project = ComposeProject(target.engine)
 
-    def of(self, part: Part) -> PartTrial:
+    def of(self, part: RollbackPart) -> PartTrial:
         """Return the result of `part`."""
-        parts: Mapping[Part, Callable[[], str]] = {
-            Part.PLAN: self._plan,
-            Part.IMAGES: self._images,
-            Part.COMPOSE_FILES: self._compose_files,
-            Part.FORESIGHT: self._foresight,
-            Part.REFUSALS: self._refusals,
+        parts: Mapping[RollbackPart, Callable[[], str]] = {
+            RollbackPart.PLAN: self._plan,
+            RollbackPart.IMAGES: self._images,
+            RollbackPart.COMPOSE_FILES: self._compose_files,
+            RollbackPart.FORESIGHT: self._foresight,
+            RollbackPart.REFUSALS: self._refusals,
         }
         try:
             return PartTrial(part, parts[part]())

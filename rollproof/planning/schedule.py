@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from rollproof.baseline.facts import Facts
-from rollproof.incident.rollback_request import Kind
+from rollproof.incident.rollback_request import RollbackKind
 from rollproof.planning.plan import Plan, Stage
 from rollproof.profile.profile import Target
 
@@ -70,7 +70,7 @@ def schedule_of(target: Target, plan: Plan) -> Schedule:
         Stage.STOP: _STOP,
         Stage.UP: _UP,
         Stage.CHECK_OUT: _CHECK_OUT,
-        Stage.START: (_START_ONE if plan.kind is Kind.SERVICE else _START_ALL)
+        Stage.START: (_START_ONE if plan.kind is RollbackKind.SERVICE else _START_ALL)
         + _until_healthy(plan.baseline.facts, {*plan.stopped, plan.maintained}),
     }
     if plan.backup is not None:

@@ -145,7 +145,7 @@ _UNKNOWN = {StepState.RUNNING, StepState.OPEN, StepState.BROKEN}
 
 
 @dataclass(slots=True)
-class Ran:
+class StepStatus:
     """A step that began; `text` is its result, or its error's first line."""
 
     name: str
@@ -165,7 +165,7 @@ class Status:
     record: RollbackRecord | None
     unfinished: Unfinished | None
     runs: int
-    steps: tuple[Ran, ...]
+    steps: tuple[StepStatus, ...]
 
     @property
     def verdict(self) -> Verdict:
@@ -175,7 +175,7 @@ class Status:
         return self.record.verdict
 
     @property
-    def failed(self) -> tuple[Ran, ...]:
+    def failed(self) -> tuple[StepStatus, ...]:
         """The steps that failed or were interrupted."""
         return tuple(step for step in self.steps if step.state in {StepState.FAILED, StepState.CUT_OFF})
 
@@ -203,10 +203,10 @@ def status_of(incident: Incident, *, running: bool | None) -> Status:
     begins = [number for number, record in enumerate(records) if _begins(record)]
     steps = steps_of(records[begins[-1] :] if begins else records, running=running)
     if broken is not None:
-        steps.append(Ran("the journal", StepState.BROKEN, text=broken.summary))
+        steps.append(StepStatus("the journal", StepState.BROKEN, text=broken.summary))
     elif not any(_begins(one) or one["event"] == ROLLBACK_BEGAN for one in records):
         # Each action is recorded: the journal was removed, or was broken and started again.
-        steps.append(Ran("the journal", StepState.BROKEN, text="it holds nothing of this rollback"))
+        steps.append(StepStatus("the journal", StepState.BROKEN, text="it holds nothing of this rollback"))
     return Status(incident, incident.rollback(), read_unfinished(incident), len(begins), tuple(steps))
 
 
@@ -215,19 +215,21 @@ def _begins(record: Mapping[str, Any]) -> bool:
     return known is not None and known.step is Step.ROLLBACK
 
 
-def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> list[Ran]:
+def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> list[StepStatus]:
     """Return the steps of a journal's `records` in the order in which they began.
 
     A step without an end is *running* while its process runs, else *cut off*; with `running` None, *no end*.
     """
     without_end = {True: StepState.RUNNING, False: StepState.CUT_OFF, None: StepState.OPEN}[running]
-    ran: list[Ran] = []
+    ran: list[StepStatus] = []
     for step in steps_in(records)[0]:
         if step.end is None:
-            ran.append(Ran(step.name, without_end))
+            ran.append(StepStatus(step.name, without_end))
             continue
         ran.append(
-            Ran(step.name, StepState(step.end["event"]), float(step.end["seconds"]), first_line(step.end))
+            StepStatus(
+                step.name, StepState(step.end["event"]), float(step.end["seconds"]), first_line(step.end)
+            )
         )
     return ran
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rollproof.incident.rollback_request import Kind
+from rollproof.incident.rollback_request import RollbackKind
 from rollproof.incident.severity import Severity
 
 _MINUTE = 60
@@ -23,10 +23,10 @@ class Action(StrEnum):
 
 
 _KINDS = {
-    Action.SERVICE: Kind.SERVICE,
-    Action.DATABASE: Kind.DATABASE,
-    Action.FULL: Kind.FULL,
-    Action.EMERGENCY: Kind.EMERGENCY,
+    Action.SERVICE: RollbackKind.SERVICE,
+    Action.DATABASE: RollbackKind.DATABASE,
+    Action.FULL: RollbackKind.FULL,
+    Action.EMERGENCY: RollbackKind.EMERGENCY,
 }
 
 
@@ -49,7 +49,7 @@ class Decision:
     names: tuple[str, ...] = ()
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> RollbackKind | None:
         """The decided kind of rollback, or None for another action."""
         return _KINDS.get(self.action)
 

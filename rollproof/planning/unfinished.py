@@ -11,7 +11,7 @@ from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, load_incident
 from rollproof.incident.journal import JournalEvent, Step, id_of, read_journal
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.record_names import JOURNAL, SUPERSEDED, UNFINISHED
 from rollproof.system.clock import Moment
 from rollproof.system.files import remove_file
@@ -35,7 +35,7 @@ class UnfinishedFile:
 
     commit: str
     started: Moment
-    kind: Kind
+    kind: RollbackKind
     names: tuple[str, ...] = ()
     baseline: str = ""
     backup: str = ""

@@ -21,7 +21,7 @@ SETTLE_SECONDS = 10.0
 
 
 @dataclass
-class Place:
+class WriterPlace:
     """A place where writers can be seen: the containers, or the clients of one store.
 
     `look` returns the writers that are there now, in words. It raises `Problem`, and `Blind` if it never can.
@@ -61,7 +61,7 @@ def running_writers(target: Target, engine: ContainerEngine) -> list[str]:
 
 
 @dataclass
-class Watch:
+class WriterWatch:
     """Looks at all places side by side, with `look_seconds` between two looks. Use it as a context manager.
 
     `stores` are restored. The first of `places` are the containers, the others the stores that list their
@@ -69,7 +69,7 @@ class Watch:
     """
 
     stores: Sequence[str]
-    places: Sequence[Place]
+    places: Sequence[WriterPlace]
     unlisted: Sequence[str]
     note: Callable[[str], None]
     look_seconds: float
@@ -142,11 +142,11 @@ class Watch:
         list(self._workers.in_order(self._look, self.places))
         return bool(self.seen)
 
-    def _go_on(self, place: Place) -> None:
+    def _go_on(self, place: WriterPlace) -> None:
         while not self._ended.wait(self.look_seconds):
             self._look(place)
 
-    def _look(self, place: Place) -> None:
+    def _look(self, place: WriterPlace) -> None:
         if place.blind:
             return
         try:

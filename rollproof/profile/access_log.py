@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from rollproof.errors import Wrong, shown
+from rollproof.errors import ProfileMistake, shown
 from rollproof.profile.sections import Model
 
 NEEDED = ("status", "path", "method")
@@ -48,7 +48,9 @@ def _compiled(pattern: str) -> Any:  # noqa: ANN401 - RE2's own class, which has
         return re2.compile(pattern, options)
     except re2.error as error:
         expected = "a regular expression of RE2, without look-around and back-references"
-        raise Wrong(expected, f"{shown(pattern)}: {error.args[0].decode(errors='replace')}") from None
+        raise ProfileMistake(
+            expected, f"{shown(pattern)}: {error.args[0].decode(errors='replace')}"
+        ) from None
 
 
 def _expression(pattern: str) -> str:
@@ -59,7 +61,7 @@ def _expression(pattern: str) -> str:
 def _of_lines(pattern: str) -> str:
     groups = _compiled(_expression(pattern)).groupindex
     if missing := [name for name in NEEDED if name not in groups]:
-        raise Wrong(f"the groups {', '.join(NEEDED)}", f"none named {', '.join(missing)}")
+        raise ProfileMistake(f"the groups {', '.join(NEEDED)}", f"none named {', '.join(missing)}")
     return pattern
 
 

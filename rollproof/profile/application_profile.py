@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, SecretStr, model_validator
 
-from rollproof.errors import Wrong
+from rollproof.errors import ProfileMistake
 from rollproof.profile.access_log import Requests
 from rollproof.profile.functions import Functions, nodes_of
 from rollproof.profile.sections import Account, Model, Name, References, Text
@@ -191,9 +191,11 @@ class Application(Model):
         needed = {"knowledge_base": "documents", "question": "chat", proof: "chat"}
         for key, function in needed.items():
             if function in described and not getattr(canary, key):
-                raise Wrong("a text, since application.functions use it", "none", f"canary.{key}")
+                raise ProfileMistake("a text, since application.functions use it", "none", f"canary.{key}")
         if canary.upload and "upload" not in described:
-            raise Wrong("functions.upload, since the canary has a document for it", "none", "canary.upload")
+            raise ProfileMistake(
+                "functions.upload, since the canary has a document for it", "none", "canary.upload"
+            )
         return self
 
     @property

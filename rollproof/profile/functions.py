@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rollproof.errors import Wrong, listed, shown
+from rollproof.errors import ProfileMistake, listed, shown
 from rollproof.profile.sections import Model
 
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -96,7 +96,9 @@ class Uploading(Model):
         own = {"document"}.union(*({*call.keep, *call.choose} for call in self.requests))
         for call in self.removal:
             if own.isdisjoint(call.placeholders()):
-                raise Wrong(f"{{…}} of {listed(sorted(own))}, so that it removes no other", "none", "removal")
+                raise ProfileMistake(
+                    f"{{…}} of {listed(sorted(own))}, so that it removes no other", "none", "removal"
+                )
         return self
 
     @property
@@ -117,7 +119,7 @@ class Opening(Model):
     """Requests, one after the other."""
 
 
-class Part(Model):
+class AnswerPart(Model):
     """A part of an answer."""
 
     at: Place
@@ -135,9 +137,9 @@ class Chat(Call):
     """Places at which every event has a text; another event ends the answer irregularly."""
     end: str = ""
     """Data of the last event, such as `[DONE]`; without it the answer ends with the stream."""
-    text: Part | None = None
+    text: AnswerPart | None = None
     """The answer's words."""
-    files: Part | None = None
+    files: AnswerPart | None = None
     """Names of the files that the answer was made from."""
 
 
@@ -210,10 +212,10 @@ class Functions(Model):
             named = key == "conversation" and self.conversation and self.conversation.id
             if calls and not named and (not place or (several and EACH not in place.split("."))):
                 expected = f"keep to name the place of {kept}{' with * for each item' if several else ''}"
-                raise Wrong(expected, shown(place) if place else "none", key)
+                raise ProfileMistake(expected, shown(place) if place else "none", key)
         for key, name in _NAMED.items():
             if not all(name in call.placeholders() for call in self._calls(key)):
-                raise Wrong(f"{{{name}}} in the request", "none", key)
+                raise ProfileMistake(f"{{{name}}} in the request", "none", key)
         return self
 
     def described(self) -> frozenset[str]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import Field
 
-from rollproof.errors import Wrong
-from rollproof.profile.sections import Place, Risk, StoreProfile
+from rollproof.errors import ProfileMistake
+from rollproof.profile.sections import NamePlace, Risk, StoreProfile
 from rollproof.profile.store_descriptor import Descriptor, Means
 
 GROUP = "rollproof.stores"
@@ -46,20 +46,22 @@ def descriptor_of(profile: StoreProfile) -> Descriptor[Any]:
 _RISKS: tuple[Risk, ...] = ("low", "medium", "high")
 
 
-def wrong_risk(profile: StoreProfile) -> Wrong | None:
+def wrong_risk(profile: StoreProfile) -> ProfileMistake | None:
     """Return the mistake of a store's `risk` that the runbook's data safety matrix does not allow, or None.
 
     The profile gives every store a class of risk. It may be stricter than the matrix, never weaker.
     """
     descriptor = descriptor_of(profile)
     if _RISKS.index(profile.risk) < _RISKS.index(descriptor.least_risk):
-        return Wrong(
+        return ProfileMistake(
             f"{descriptor.least_risk} or stricter, by the data safety matrix for {profile.kind}", profile.risk
         )
     if profile.risk == "high" and means_of(profile) is not Means.VOLUMES:
-        return Wrong("low or medium, since no snapshots of volumes are taken of this store", profile.risk)
+        return ProfileMistake(
+            "low or medium, since no snapshots of volumes are taken of this store", profile.risk
+        )
     if profile.risk != "low" and (setting := descriptor.keeps_less(profile)):
-        return Wrong(f"low beside {setting}", profile.risk)
+        return ProfileMistake(f"low beside {setting}", profile.risk)
     return None
 
 
@@ -74,14 +76,14 @@ def kinds_that(attribute: str) -> str:
     return ", ".join(kind for kind, descriptor in kinds().items() if getattr(descriptor, attribute))
 
 
-def wrong_place(place: Place, stores: Mapping[str, StoreProfile]) -> Wrong | None:
+def wrong_place(place: NamePlace, stores: Mapping[str, StoreProfile]) -> ProfileMistake | None:
     """Return the mistake in a reference's place, or None."""
     if place.store not in stores:
-        return Wrong(f"a store of {', '.join(stores)}", place.store)
+        return ProfileMistake(f"a store of {', '.join(stores)}", place.store)
     wrong = descriptor_of(stores[place.store]).wrong_place
     if wrong is None:
         kind = stores[place.store].kind
-        return Wrong("a store whose records can name others", f"{place.store} of kind {kind}")
+        return ProfileMistake("a store whose records can name others", f"{place.store} of kind {kind}")
     return wrong(place)
 
 

@@ -11,8 +11,8 @@ from pydantic_core import ErrorDetails
 
 from rollproof.errors import (
     Described,
+    ProfileMistake,
     UsageProblem,
-    Wrong,
     listed,
     on_one_line,
     shown,
@@ -81,7 +81,7 @@ def _explained(detail: ErrorDetails, path: Path, prefix: str) -> UsageProblem:
     kind, context = detail["type"], detail.get("ctx", {})
     wrong, hint = context.get("error"), f"correct that in {path.name}"
     expected, observed = _in_words(detail), type_of(detail["input"])
-    if isinstance(wrong, Wrong):
+    if isinstance(wrong, ProfileMistake):
         location += filter(None, wrong.key.split("."))
         expected, observed = wrong.expected, wrong.observed
         hint = wrong.hint or hint

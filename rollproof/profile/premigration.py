@@ -32,7 +32,7 @@ class Backups(Model):
     """Seconds that a log must keep its records."""
 
 
-class Scratch(Model):
+class ScratchProfile(Model):
     """The scratch instance for restoring a backup, next to the target.
 
     It is made from the engine's compose files, without published ports.
@@ -144,7 +144,7 @@ class Premigration(Model):
 
     backup: Backups = Backups()
     """Demands on backups."""
-    scratch: Scratch = Scratch()
+    scratch: ScratchProfile = ScratchProfile()
     """The instance that a backup is tried in."""
     state: SavedState = SavedState()
     """The state that is recorded before a migration."""

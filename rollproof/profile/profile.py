@@ -30,7 +30,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from rollproof.errors import UsageProblem, Wrong, listed, reason_of
+from rollproof.errors import ProfileMistake, UsageProblem, listed, reason_of
 from rollproof.home import typed
 from rollproof.profile.application_profile import Application
 from rollproof.profile.bands import Bands
@@ -175,7 +175,7 @@ class Window(Model):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.start >= self.end:
-            raise Wrong("start before end", f"{self.start:g} and {self.end:g}")
+            raise ProfileMistake("start before end", f"{self.start:g} and {self.end:g}")
         return self
 
 
@@ -274,7 +274,7 @@ class Target(BaseSettings):
         for name, store in self.stores.items():
             if name in _BESIDE_STORES:
                 expected = "another name, since backups and lost windows have a file or folder of this one"
-                raise Wrong(expected, name).at(f"stores.{name}")
+                raise ProfileMistake(expected, name).at(f"stores.{name}")
             if wrong := wrong_risk(store):
                 raise wrong.at(f"stores.{name}.risk")
         return self
@@ -289,7 +289,7 @@ class Target(BaseSettings):
             for name, store in self.stores.items():
                 if descriptor_of(store).means(store) is Means.VOLUMES:
                     expected = "a store that is not kept by its volumes, or engine.kind compose"
-                    raise Wrong(expected, f"kind {store.kind} on a swarm").at(f"stores.{name}.kind")
+                    raise ProfileMistake(expected, f"kind {store.kind} on a swarm").at(f"stores.{name}.kind")
         return self
 
     @model_validator(mode="after")
@@ -303,7 +303,7 @@ class Target(BaseSettings):
                 named = descriptor_of(self.stores[reference.referencing.store]).keys
                 if reference.where and named in {("key",), ("path",)}:
                     expected = "no condition, where a record is known by its name alone"
-                    raise Wrong(expected, ", ".join(reference.where)).at(f"{key}.{name}.where")
+                    raise ProfileMistake(expected, ", ".join(reference.where)).at(f"{key}.{name}.where")
         return self
 
     @model_validator(mode="after")
@@ -329,7 +329,7 @@ class Target(BaseSettings):
             known.append((f"stores.{name}", [one for one, _ in store.mounts], {*services} - answering))
         for key, names, among in known:
             if others := sorted(set(names) - set(among)):
-                raise Wrong(f"names among {listed(sorted(among)) or 'none'}", listed(others)).at(key)
+                raise ProfileMistake(f"names among {listed(sorted(among)) or 'none'}", listed(others)).at(key)
         return self
 
     def together(self, name: str) -> tuple[str, ...]:
@@ -402,7 +402,9 @@ def _explained(path: Path) -> Iterator[None]:
     except ValidationError as error:
         raise ProfileProblem(explain(error, path, PREFIX)) from None
     except (SettingsError, RecursionError) as error:
-        wrong = Wrong("JSON where the key is a table", str(error), hint=f"override a single key: {_EXAMPLE}")
+        wrong = ProfileMistake(
+            "JSON where the key is a table", str(error), hint=f"override a single key: {_EXAMPLE}"
+        )
         raise ProfileProblem([_mistake(wrong, f"variables {PREFIX}…", "the environment")]) from None
     finally:
         profile_directory.reset(token)
@@ -419,7 +421,7 @@ def _read(path: Path) -> dict[str, Any]:
     near = listed([one.name for one in sorted(path.parent.glob("*.toml"))])
     missing = f"profiles in that folder: {near}" if near else f"write one: {typed('init --project NAME')}"
     hint = f"correct that in {path.name}, or its permissions" if path.is_file() else missing
-    wrong = Wrong("a readable TOML file", observed, hint=hint)
+    wrong = ProfileMistake("a readable TOML file", observed, hint=hint)
     raise ProfileProblem([_mistake(wrong, "profile", str(path))])
 
 
@@ -432,11 +434,11 @@ def _unknown(profile: dict[str, Any], path: Path) -> Iterator[UsageProblem]:
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name.split("__")[0] not in known:
             hint = f"unset {name}, or correct its name"
-            wrong = Wrong(f"one of {', '.join(sorted(known))}", "an unknown variable", hint=hint)
+            wrong = ProfileMistake(f"one of {', '.join(sorted(known))}", "an unknown variable", hint=hint)
             yield _mistake(wrong, name, "the environment")
 
 
-def _mistake(wrong: Wrong, what: str, source: str) -> UsageProblem:
+def _mistake(wrong: ProfileMistake, what: str, source: str) -> UsageProblem:
     expected, observed, hint = wrong.expected, wrong.observed, wrong.hint
     return mistake(what=what, expected=expected, observed=observed, source=source, hint=hint)
 

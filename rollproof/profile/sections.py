@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from rollproof.collection import first_hidden
-from rollproof.errors import Wrong, did_you_mean, shown
+from rollproof.errors import ProfileMistake, did_you_mean, shown
 from rollproof.redaction.personal import FIELDS
 from rollproof.redaction.secret import ExistingFile, Secret
 
@@ -61,15 +61,15 @@ def _each_counts(table: dict[str, _Value]) -> dict[str, _Value]:
     if found := first_hidden(table):
         wide, narrow = (shown(pattern) for pattern in found)
         expected = f"{narrow} before {wide}, since the first pattern that matches counts"
-        raise Wrong(expected, f"{narrow} behind it, without effect", found[1])
+        raise ProfileMistake(expected, f"{narrow} behind it, without effect", found[1])
     return table
 
 
-def unknown_key(key: str, keys: Iterable[str]) -> Wrong:
+def unknown_key(key: str, keys: Iterable[str]) -> ProfileMistake:
     """Return the mistake of a `key` that is none of the `keys` of its section."""
     keys = sorted(keys)
     hint = did_you_mean(key, keys, f"remove {key}", most=1)
-    return Wrong(f"one of {', '.join(keys)}", f"the unknown key {key}", key, hint=hint)
+    return ProfileMistake(f"one of {', '.join(keys)}", f"the unknown key {key}", key, hint=hint)
 
 
 class Model(BaseModel):
@@ -106,9 +106,9 @@ class Address(Model):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.host is None) == (self.service is None):
-            raise Wrong("exactly one of host and service", "none" if self.host is None else "both")
+            raise ProfileMistake("exactly one of host and service", "none" if self.host is None else "both")
         if self.ca is not None and not self.tls:
-            raise Wrong("tls = true beside ca", "tls = false")
+            raise ProfileMistake("tls = true beside ca", "tls = false")
         return self
 
 
@@ -128,7 +128,7 @@ class ApiKey(Model):
     """The key."""
 
 
-class Load(Model):
+class ReadingLimits(Model):
     """Limits for reading a store's content; `rollproof.stores.contract.Pace` keeps them."""
 
     connections: Annotated[int, Field(ge=1, le=32)] = 2
@@ -182,7 +182,7 @@ class StoreProfile(Model):
     """
     exclude: dict[str, tuple[str, ...]] = {}
     """By a pattern of collection names: fields that no digest knows. Every report names these blind spots."""
-    load: Load = Load()
+    load: ReadingLimits = ReadingLimits()
     """How hard the store may be asked."""
     reader: Account | ApiKey | None = None
     """Account that verification reads with; it needs no right to write."""
@@ -221,7 +221,7 @@ class WatchedProfile(StoreProfile):
     """
 
 
-class Place(Model):
+class NamePlace(Model):
     """The place of names in records: fields of a collection."""
 
     store: str
@@ -243,9 +243,9 @@ class Place(Model):
 class Reference(Model):
     """A rule: every name in `referencing` is also in `referenced`."""
 
-    referencing: Place
+    referencing: NamePlace
     """The place of the names."""
-    referenced: Place
+    referenced: NamePlace
     """The place where each of them must be."""
     where: dict[str, str] = {}
     """Records of `referencing` to which it applies, by equality of fields."""
@@ -260,14 +260,14 @@ class Reference(Model):
     @model_validator(mode="after")
     def _complete_without_a_choice(self) -> Self:
         if self.complete and self.where:
-            raise Wrong("complete alone, or where alone", "both: it applies to some records only")
+            raise ProfileMistake("complete alone, or where alone", "both: it applies to some records only")
         return self
 
     @model_validator(mode="after")
     def _as_many_fields(self) -> Self:
         of, to = len(self.referencing.fields), len(self.referenced.fields)
         if of != to:
-            raise Wrong("as many fields on both sides", f"{of} and {to}")
+            raise ProfileMistake("as many fields on both sides", f"{of} and {to}")
         return self
 
 

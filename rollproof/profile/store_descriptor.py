@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar, get_args
 
 from rollproof.collection import Json
-from rollproof.errors import Wrong
+from rollproof.errors import ProfileMistake
 from rollproof.profile.data_formats import FormatOf, minor_version
 from rollproof.profile.recognition import Recognition
-from rollproof.profile.sections import Place, Risk, StoreProfile
+from rollproof.profile.sections import NamePlace, Risk, StoreProfile
 
 Profile = TypeVar("Profile", bound=StoreProfile)
 KeyFields = tuple[str, ...] | None
@@ -63,7 +63,7 @@ class Descriptor(Generic[Profile]):
     """The setting, in words, with which a store must be of the class low, since little of it is kept."""
     keys: tuple[str, ...] | Callable[[Json], KeyFields]
     """The fields that identify a record, or their finder in its collection's recorded schema."""
-    wrong_place: Callable[[Place], Wrong | None] | None = None
+    wrong_place: Callable[[NamePlace], ProfileMistake | None] | None = None
     """Finder of the mistake in a reference's place; None if records hold no names."""
     holds_vectors: bool = False
     """Whether it searches vectors."""
@@ -131,9 +131,9 @@ class Descriptor(Generic[Profile]):
         return self.keys(schema) if callable(self.keys) else self.keys
 
 
-def in_a_database(place: Place) -> Wrong | None:
+def in_a_database(place: NamePlace) -> ProfileMistake | None:
     """Return the mistake in a place whose collection is not in the form ``DATABASE.NAME``."""
     database, dot, collection = place.collection.partition(".")
     if not database or not dot or not collection:
-        return Wrong("a collection DATABASE.NAME", place.collection)
+        return ProfileMistake("a collection DATABASE.NAME", place.collection)
     return None

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
 
-from rollproof.errors import Wrong, reason_of, type_of
+from rollproof.errors import ProfileMistake, reason_of, type_of
 from rollproof.reading import read_regular
 
 LARGEST_SECRET = 64 * 1024
@@ -44,18 +44,18 @@ def _absolute(path: Path) -> Path:
     try:
         return (profile_directory.get(Path.cwd()) / path.expanduser()).resolve()
     except RuntimeError as error:  # an unknown user after ~
-        raise Wrong("a path", f"{error}: {path}") from None
+        raise ProfileMistake("a path", f"{error}: {path}") from None
 
 
 def _existing(path: Path) -> Path:
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be searched
-        raise Wrong("a path that exists", str(path))
+        raise ProfileMistake("a path that exists", str(path))
     return path
 
 
 def _file(path: Path) -> Path:
     if not path.is_file():
-        raise Wrong("a regular file", f"a folder, a pipe or a device: {path}")
+        raise ProfileMistake("a regular file", f"a folder, a pipe or a device: {path}")
     return path
 
 
@@ -75,9 +75,9 @@ def _of_variable(name: str) -> SecretStr:
     value = os.environ.get(name)
     if value is None and not _VARIABLE.fullmatch(name):
         # No shell can export it; and it may be the secret itself, so it is not shown.
-        raise Wrong("a variable's name after env, of letters, digits and _", "another text")
+        raise ProfileMistake("a variable's name after env, of letters, digits and _", "another text")
     if not value:
-        raise Wrong(
+        raise ProfileMistake(
             f"the environment variable {name} to be set",
             "none" if value is None else "an empty one",
             hint=f"type the secret, then Enter: read -rs {name} && export {name}",
@@ -97,7 +97,9 @@ def _secret(source: object) -> SecretStr:
             isinstance(word, str) for word in words
         ):
             return SecretStr(printed(tuple(words), profile_directory.get(Path.cwd())))
-    raise Wrong('{env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}', type_of(source))
+    raise ProfileMistake(
+        '{env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}', type_of(source)
+    )
 
 
 @cache
@@ -108,7 +110,7 @@ def printed(command: tuple[str, ...], folder: Path) -> str:
     it prints is never shown, nor what else it says.
     """
     hint = "run it by hand: its own words are not shown here, since they may hold the secret"
-    wrong = partial(Wrong, "a program that prints the secret", hint=hint)
+    wrong = partial(ProfileMistake, "a program that prints the secret", hint=hint)
     # In memory, not a pipe: a program that it has started may keep a pipe open.
     with os.fdopen(os.memfd_create("secret"), "w+b") as output:
         try:
@@ -141,9 +143,9 @@ def _of_file(path: Path) -> SecretStr:
         text = read_regular(path, LARGEST_SECRET).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         hint = made if isinstance(error, FileNotFoundError) else ""
-        raise Wrong("a readable secret file", f"{reason_of(error)}: {path}", hint=hint) from None
+        raise ProfileMistake("a readable secret file", f"{reason_of(error)}: {path}", hint=hint) from None
     if not text:
-        raise Wrong("a secret", f"an empty file: {path}", hint=made)
+        raise ProfileMistake("a secret", f"an empty file: {path}", hint=made)
     return SecretStr(text)
 
 

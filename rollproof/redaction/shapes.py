@@ -15,7 +15,7 @@ MARKER = "[redacted]"
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class SecretShape:
     """One shape: `pattern` is tried wherever `word` (small letters) stands; its group "secret" is the secret.
 
     `kind` is the name in a finding; "" for a text that is replaced, but would be no proof of a leak.
@@ -101,13 +101,13 @@ _VENDORS: tuple[tuple[tuple[str, ...], str, bool], ...] = (
 
 def _shape(
     word: str, pattern: str, kind: str = "", accepts: Callable[[str], bool] = _any, flags: int = 0
-) -> Shape:
+) -> SecretShape:
     """Return a shape that passes over a secret which was replaced before."""
     pattern = pattern.replace("(?P<secret>", rf"(?!{re.escape(MARKER)})(?P<secret>")
-    return Shape(word, re.compile(pattern, flags | re.ASCII), kind, accepts)
+    return SecretShape(word, re.compile(pattern, flags | re.ASCII), kind, accepts)
 
 
-def _shapes() -> Iterator[Shape]:
+def _shapes() -> Iterator[SecretShape]:
     # JSON Web Tokens begin with the base64 of '{"'; a printer may have cut the rest.
     part = r"[\w-]{8,}+"
     yield _shape("eyj", rf"(?<![\w-])(?P<secret>eyJ{part}\.eyJ{part}\.{part})", "token")

@@ -20,7 +20,7 @@ from hashlib import blake2b
 from heapq import merge
 
 from rollproof.errors import Meaning, Mismatch, Unverifiable
-from rollproof.profile.sections import Place, Reference
+from rollproof.profile.sections import NamePlace, Reference
 from rollproof.redaction.personal import Personal
 from rollproof.stores.names import Name
 from rollproof.stores.reader import Reader
@@ -52,7 +52,7 @@ def text_of(reference: Reference) -> str:
 class Side:
     """One side of a reference: a place, and the values by field (`where`) of the records there that count."""
 
-    place: Place
+    place: NamePlace
     where: Mapping[str, str]
 
     def __str__(self) -> str:
@@ -139,7 +139,9 @@ def follow(reference: Reference, open_store: Callable[[str], Reader], moved: Con
     return Followed(records, without, dangling, tuple(sorted(first)), unread, tolerated, least)
 
 
-def _held_at(to: Place, reader: Reader, unread: dict[str, Unverifiable]) -> Callable[[set[Name]], set[Name]]:
+def _held_at(
+    to: NamePlace, reader: Reader, unread: dict[str, Unverifiable]
+) -> Callable[[set[Name]], set[Name]]:
     """Return the function that gives those of some names that are held at `to`.
 
     The collections of a pattern, and mounts, are read once, before, and 8 bytes of each name are remembered:
@@ -171,7 +173,7 @@ def names_of_side(side: Side, reader: Reader, unread: dict[str, Unverifiable]) -
 
 
 @contextmanager
-def _unread_kept(place: Place, collection: str, unread: dict[str, Unverifiable]) -> Iterator[None]:
+def _unread_kept(place: NamePlace, collection: str, unread: dict[str, Unverifiable]) -> Iterator[None]:
     """Keep in `unread` why a collection of a pattern cannot be read, if its store answers."""
     try:
         yield
@@ -286,5 +288,5 @@ def _is_pattern(collection: str) -> bool:
     return any(sign in collection for sign in "*?[")
 
 
-def _text(place: Place) -> str:
+def _text(place: NamePlace) -> str:
     return f"{place.store}/{place.collection}({', '.join(place.fields)})"

@@ -51,7 +51,7 @@ _ADD = "INSERT INTO record VALUES (?, ?, ?, 1, ?, ?, ?) ON CONFLICT DO UPDATE SE
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SnapshotPart:
     """One part of a collection at a time: the bound at which it begins, and the digest of its records."""
 
     number: int
@@ -60,7 +60,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class KeyDifference:
     """What became of the records with one key: how many are the `same`, and those that are `gone` or `come`.
 
     A changed record is in both of these. Several records may have one key.
@@ -150,14 +150,14 @@ class Snapshot:
         found = self._rows("SELECT collection FROM part WHERE time = ? AND number = 0 ORDER BY id", (time,))
         return [_text(name) for (name,) in found]
 
-    def parts(self, collection: str, time: Time = "kept") -> list[Part]:
+    def parts(self, collection: str, time: Time = "kept") -> list[SnapshotPart]:
         """Return the parts of a collection, in the order of its division; none if it was not there."""
         query = (
             "SELECT number, bound, records, total FROM part WHERE time = ? AND collection = ? ORDER BY number"
         )
         found = self._rows(query, (time, _blob(collection)))
         return [
-            Part(number, _text(bound), Digest(records, int(total, 16)))
+            SnapshotPart(number, _text(bound), Digest(records, int(total, 16)))
             for number, bound, records, total in found
         ]
 
@@ -184,7 +184,7 @@ class Snapshot:
             if left:
                 raise self._damaged(f"{wanted - left} of {wanted} records of a part of {collection}")
 
-    def differences(self) -> Iterator[Difference]:
+    def differences(self) -> Iterator[KeyDifference]:
         """Yield the difference between the first part and the second, by key."""
         query = (
             "SELECT key, hash, SUM(n * (part = 1)), SUM(n * (part = 2)), MAX(expires), names, fields"
@@ -198,7 +198,7 @@ class Snapshot:
                     record = self._record(key, value, *others)
                     gone += [record] * (before - now)
                     come += [record] * (now - before)
-            yield Difference(_text(key), same, gone, come)
+            yield KeyDifference(_text(key), same, gone, come)
 
     def _row(self, part: int | None, record: RecordHash) -> tuple[Any, ...]:
         names = tuple(record.fields)
@@ -251,7 +251,7 @@ class Snapshot:
         )
 
 
-def differences(before: Iterable[RecordHash], now: Iterable[RecordHash]) -> Iterator[Difference]:
+def differences(before: Iterable[RecordHash], now: Iterable[RecordHash]) -> Iterator[KeyDifference]:
     """Yield what became of the records `before`, key by key, in the order of keys."""
     with Snapshot(None, new=True) as both:
         for number, records in enumerate((before, now)):

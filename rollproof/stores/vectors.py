@@ -51,7 +51,7 @@ class Hashed:
     size: int
 
 
-class Table(Protocol):
+class VectorTable(Protocol):
     """One store's collection, for a scan. Its methods are called side by side."""
 
     reach: Reach
@@ -85,7 +85,7 @@ class Table(Protocol):
 class Scan:
     """One reading of a table by a division."""
 
-    table: Table
+    table: VectorTable
     division: Sequence[str]
     pace: Pace
     _bounds: list[Key | None] = field(init=False)
@@ -313,7 +313,7 @@ class Scanned(Searched):
         return {"made_by_users": made_by_users_of(self.collections())}
 
     @abstractmethod
-    def _table(self, collection: str) -> Table:
+    def _table(self, collection: str) -> VectorTable:
         """Return the collection as a `Table` for scans."""
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rollproof.incident.severity import Severity
 from rollproof.planning.tree import Action
-from staging.drills.traffic import Load
+from staging.drills.traffic import TrafficLoad
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone
 
@@ -22,7 +22,7 @@ class Ground:
 
     stack: Stack
     operators: Operators
-    load: Load
+    load: TrafficLoad
 
     def compose(self, *arguments: str) -> None:
         """Run docker compose on the stack."""

@@ -17,7 +17,7 @@ ANSWERED = ("/", "/api/v1/health/check")
 
 
 @dataclass
-class Load:
+class TrafficLoad:
     """About ten requests per second, of which the share `failing` fails; `asked` counts them."""
 
     url: str

@@ -21,8 +21,8 @@ from rollproof.profile.profile import Target, load_target
 from rollproof.system.clock import Moment
 from rollproof.system.command import end_group
 from staging.drills.drill import Drill, Ground
-from staging.drills.traffic import Load
-from staging.rounds import Result, Round
+from staging.drills.traffic import TrafficLoad
+from staging.rounds import Round, RoundResult
 from staging.stack.stack import Stack
 from staging.target.action_runs import apart, require_action
 from staging.target.operators import operators_of
@@ -36,7 +36,7 @@ BEATS = 2
 
 
 @dataclass(frozen=True)
-class Watch:
+class AssessedMonitor:
     """The assessment of the samples of a monitor of `target`."""
 
     target: Target
@@ -89,7 +89,7 @@ def run_drills(stack: Stack, folder: Path, drills: Sequence[Drill], progress: Pr
         Problem: the stack could not be read, or was not well between two drills.
     """
     target = load_target(stack.profile)
-    load = Load(str(target.application.url).rstrip("/"))
+    load = TrafficLoad(str(target.application.url).rstrip("/"))
     with operators_of(target) as operators:
         with progress.step("capture a baseline"):
             environment = apart(stack.profile, folder)
@@ -104,7 +104,7 @@ def run_drills(stack: Stack, folder: Path, drills: Sequence[Drill], progress: Pr
     found.finish()
 
 
-def _drilled(watch: Watch, drill: Drill, ground: Ground) -> Result:
+def _drilled(watch: AssessedMonitor, drill: Drill, ground: Ground) -> RoundResult:
     bands = watch.target.severity
     of_severity = bands.critical if drill.severity is Severity.CRITICAL else bands.non_critical
     band: Band = getattr(of_severity, drill.band.replace(" ", "_"))
@@ -116,7 +116,7 @@ def _drilled(watch: Watch, drill: Drill, ground: Ground) -> Result:
             time.sleep(POLL_SECONDS)
     seconds = time.monotonic() - started
     if not _met(assessed, drill):
-        return Result(drill.name, "", "it was not seen", seconds)
+        return RoundResult(drill.name, "", "it was not seen", seconds)
     late = assessed.samples[-1].at.seconds_since(began) - own
     decision = decide(
         assessed.assessment.severity,
@@ -133,7 +133,7 @@ def _drilled(watch: Watch, drill: Drill, ground: Ground) -> Result:
         wrong.append(f"expected {' '.join((drill.action, *drill.names))}, observed {said}")
     facts = {"band": drill.band, "own_seconds": own, "late_seconds": late, "decision": said}
     seen = f"seen {late:.1f} s after {own:g} s: {said}"
-    return Result(drill.name, seen, "; ".join(wrong), seconds, facts)
+    return RoundResult(drill.name, seen, "; ".join(wrong), seconds, facts)
 
 
 def _met(assessed: Assessed, drill: Drill) -> bool:
@@ -142,7 +142,7 @@ def _met(assessed: Assessed, drill: Drill) -> bool:
 
 
 @contextmanager
-def _watching(stack: Stack, folder: Path, target: Target) -> Iterator[Watch]:
+def _watching(stack: Stack, folder: Path, target: Target) -> Iterator[AssessedMonitor]:
     """Run a monitor of the target."""
     folders = target.folders.model_copy(update={"incidents": folder / "incidents"})
     with (folder / "monitor.log").open("w") as log:
@@ -156,6 +156,6 @@ def _watching(stack: Stack, folder: Path, target: Target) -> Iterator[Watch]:
             start_new_session=True,
         )
         try:
-            yield Watch(target.model_copy(update={"folders": folders}))
+            yield AssessedMonitor(target.model_copy(update={"folders": folders}))
         finally:
             end_group(process, grace=END_SECONDS)

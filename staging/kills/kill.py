@@ -26,14 +26,14 @@ from rollproof.incident.journal import (
     verify_journal,
 )
 from rollproof.observation.observation import findings_on
-from rollproof.observation.store import Reading
+from rollproof.observation.store import StoreReading
 from rollproof.profile.profile import Target
 from rollproof.record_names import INCIDENT, JOURNAL, ROLLBACK, UNFINISHED
 from rollproof.verdict import Verdict
-from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
+from staging.kills.outcome import Expected, Keys, RollbackOutcome, judge, read_outcome
 from staging.kills.wreckage import Mark
 from staging.processes import Done, tail
-from staging.rounds import Result
+from staging.rounds import RoundResult
 from staging.stack.stack import Stack
 from staging.target.action_runs import (
     ACTION_SECONDS,
@@ -72,7 +72,7 @@ class Undisturbed:
     """A rollback that was not killed: the seconds of each step, and its outcome."""
 
     seconds: Mapping[str, float]
-    outcome: Outcome
+    outcome: RollbackOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Killer:
 
     def kill(
         self, action: KilledRollback, step: str, after: float, undisturbed: Undisturbed | None
-    ) -> Result:
+    ) -> RoundResult:
         """Kill `action` after `step` has run for `after` seconds, resume it, and compare.
 
         An action that restores no record has nothing to compare with an `undisturbed` one.
@@ -188,7 +188,9 @@ class Killer:
             "marks": [str(mark) for mark in marks],
         }
         seen = f"killed after {waited:.2f} s; ended as if it had not been"
-        return Result(f"{action.name}, killed in: {step}", seen, wrong, time.monotonic() - started, facts)
+        return RoundResult(
+            f"{action.name}, killed in: {step}", seen, wrong, time.monotonic() - started, facts
+        )
 
     def _kill(self, action: KilledRollback, step: str, after: float) -> tuple[Path, Fall]:
         """Run `action` and kill it; return its incident's folder and the kill's moment."""
@@ -270,7 +272,7 @@ class Killer:
             narrowed = target.model_copy(update={"stores": {name: target.stores[name] for name in stores}})
             found = [
                 f"{finding.verdict} {finding.text}"
-                for finding in findings_on(Reading(narrowed, engine, lambda: baseline))
+                for finding in findings_on(StoreReading(narrowed, engine, lambda: baseline))
                 if finding.store in stores and finding.verdict is not Verdict.PASSED
             ]
             if found:

@@ -21,7 +21,7 @@ Keys = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RollbackOutcome:
     """A rollback's results. `exported` are the keys of the records in its sealed lost windows.
 
     `copies` are its safety copies: the counts of records of each collection, by store.
@@ -44,12 +44,12 @@ class Expected:
 
     stores: Sequence[str]
     written: Keys = field(default_factory=dict)
-    undisturbed: Outcome | None = None
+    undisturbed: RollbackOutcome | None = None
     untouched: bool = True
     marks: Sequence[Mark] = ()
 
 
-def read_outcome(incident: Path, backups: Path) -> Outcome:
+def read_outcome(incident: Path, backups: Path) -> RollbackOutcome:
     """Read the rollback's results from `incident`, and its safety copies from below `backups`."""
     path = incident / ROLLBACK
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -68,7 +68,7 @@ def read_outcome(incident: Path, backups: Path) -> Outcome:
         copies.append(
             {name: kept["records"] for name, kept in stores.items() if any((path.parent / name).iterdir())}
         )
-    return Outcome(
+    return RollbackOutcome(
         verdict=Verdict(record["verdict"]) if "verdict" in record else None,
         records=record.get("records"),
         finished=not (incident / UNFINISHED).exists(),
@@ -77,7 +77,7 @@ def read_outcome(incident: Path, backups: Path) -> Outcome:
     )
 
 
-def judge(found: Outcome, expected: Expected) -> str:
+def judge(found: RollbackOutcome, expected: Expected) -> str:
     """Return the deviations of `found` from `expected`, "" if there are none."""
     if found.verdict is not Verdict.PASSED:
         return f"rollback {found.verdict or 'not recorded'}, records {found.records}"

@@ -18,7 +18,7 @@ from staging.kills.wreckage import (
     wreck_stores,
     write_marks,
 )
-from staging.rounds import Result, Round, chosen
+from staging.rounds import Round, RoundResult, chosen
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, operators_of
 
@@ -97,6 +97,6 @@ def walk(
                 wrong = killer.wrong_whole()
                 step.result = wrong or "as before"
             found.add(
-                Result(f"{action.name}, the whole stack", "as before", wrong, time.monotonic() - started)
+                RoundResult(f"{action.name}, the whole stack", "as before", wrong, time.monotonic() - started)
             )
     found.finish()

@@ -21,7 +21,7 @@ BASES = 4
 """The user who comes back makes a knowledge base with every so many visits: a collection more in Milvus."""
 
 
-class Place(StrEnum):
+class WritePlace(StrEnum):
     """Where a write is held: a store, and a part of its collection's name."""
 
     USERS = "mysql/users"
@@ -72,9 +72,9 @@ class LayraUser(User):
         """Return all that a store holds of live users in `place`, as text."""
         records: Sequence[object]
         match place:
-            case Place.USERS:
+            case WritePlace.USERS:
                 records = operators.sql("SELECT username FROM users WHERE username LIKE %s", (f"{NAMES}%",))
-            case Place.ORIGINALS:
+            case WritePlace.ORIGINALS:
                 found = operators.s3.list_objects(place.partition("/")[2], prefix=NAMES, recursive=True)
                 records = [one.object_name for one in found]
             case _:
@@ -85,7 +85,7 @@ class LayraUser(User):
     def sign_up(self) -> None:
         """Create the account."""
         body = {"username": self.name, "email": f"{self.name}@example.org", "password": self.password}
-        with self.account.write(Place.USERS, self.name):
+        with self.account.write(WritePlace.USERS, self.name):
             self.client.post("/auth/register", json=body).raise_for_status()
 
     def log_in(self) -> None:
@@ -104,7 +104,7 @@ class LayraUser(User):
             "conversation_name": "of a visit",
             "chat_model_config": {**settings.json()["select_model_config"], "base_used": []},
         }
-        with self.account.write(Place.CONVERSATIONS, conversation):
+        with self.account.write(WritePlace.CONVERSATIONS, conversation):
             self.client.post("/chat/conversations", json=body).raise_for_status()
         return conversation
 
@@ -116,7 +116,7 @@ class LayraUser(User):
         """
         mark = secrets.token_hex(8)
         body = {"conversation_id": conversation, "user_message": f"What do the otters wear in {mark}?"}
-        with self.account.write(Place.CONVERSATIONS, mark):
+        with self.account.write(WritePlace.CONVERSATIONS, mark):
             answer = self.client.post("/sse/chat", json=body).raise_for_status()
             kinds = [json.loads(data)["type"] for data in event_data([answer.content])]
             if kinds[:1] != ["file_used"] or kinds[-1:] != ["token"]:
@@ -137,7 +137,7 @@ class LayraUser(User):
         """Upload a small text to the knowledge base; return the name of the file, without its suffix."""
         mark = f"note{secrets.token_hex(8)}"
         text = f"Note {mark}. Otters wear a coat of two layers, which keeps the water out.\n"
-        with self.account.write(Place.ORIGINALS, mark):
+        with self.account.write(WritePlace.ORIGINALS, mark):
             files = {"files": (f"{mark}.txt", text.encode(), "text/plain")}
             self.client.post(f"/base/upload/{base}", files=files).raise_for_status()
         return mark
@@ -147,5 +147,5 @@ class LayraUser(User):
         body = {"keyword": mark, "page": 1, "page_size": 10}
         answer = self.client.post(f"/base/knowledge_bases/{base}/files", json=body).raise_for_status()
         found = bool(answer.json()["total"])
-        self.account.acknowledged += [Write(Place.FILES, mark)] * found
+        self.account.acknowledged += [Write(WritePlace.FILES, mark)] * found
         return found

@@ -13,7 +13,7 @@ _MINUTE = 60.0
 _PREPARATION_MINUTES = 30
 
 
-class Pace(StrEnum):
+class RehearsalPace(StrEnum):
     """The pace of a rehearsal."""
 
     QUICK = "quick"
@@ -25,7 +25,7 @@ class Pace(StrEnum):
     @property
     def settings(self) -> Mapping[str, object]:
         """The settings of the profile that this pace changes."""
-        if self is Pace.RUNBOOK:
+        if self is RehearsalPace.RUNBOOK:
             # In the runbook the trouble begins shortly before it is detected; here, with the migration.
             return {"RTO_SECONDS": 600 + Time.DETECTED * 60}
         return {
@@ -52,13 +52,13 @@ class Time(IntEnum):
 class Timetable:
     """The runbook's timetable of a rehearsal whose preparation begins now."""
 
-    pace: Pace
+    pace: RehearsalPace
     progress: Progress
     began: float = field(default_factory=time.monotonic)
 
     def wait_until(self, due: Time) -> None:
         """Wait until that time; at the quick pace, do not wait."""
         left = self.began + (_PREPARATION_MINUTES + due) * _MINUTE - time.monotonic()
-        if self.pace is Pace.RUNBOOK and left > 0:
+        if self.pace is RehearsalPace.RUNBOOK and left > 0:
             with self.progress.step(f"wait for T+{due:d} min of the runbook: {due.name.lower()}"):
                 time.sleep(left)

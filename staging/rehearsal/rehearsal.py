@@ -42,7 +42,7 @@ from staging.processes import LOOK, run
 from staging.rehearsal.layra_users import LayraUser
 from staging.rehearsal.live_users import LiveUsers, User, Visit, WriteLog
 from staging.rehearsal.notebook_users import NotebookUser
-from staging.rehearsal.pace import Pace, Time, Timetable
+from staging.rehearsal.pace import RehearsalPace, Time, Timetable
 from staging.rehearsal.staging_team import TeamChannel, team_channel, write_change_document
 from staging.rehearsal.users_data import Fates, fates_of
 from staging.releases.deployment import bring_up_application
@@ -66,12 +66,12 @@ ENGINEER = "rehearsal"
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class StagedRehearsal:
     """One rehearsal on a stack whose stores are up and empty."""
 
     stack: Stack
     progress: Progress
-    pace: Pace = Pace.QUICK
+    pace: RehearsalPace = RehearsalPace.QUICK
 
     def run(self, scale: float) -> tuple[Incident, Verdict, Fates]:
         """Run the whole rehearsal; return the incident, its verdict, and what became of users' writes.
@@ -321,7 +321,7 @@ def _wait_for_end(response: subprocess.Popen[bytes], answer: bytes = b"") -> Non
 
 
 @contextmanager
-def lived_in(stack: Stack, pace: Pace) -> Iterator[None]:
+def lived_in(stack: Stack, pace: RehearsalPace) -> Iterator[None]:
     """Have a team on call during the block, users who add and change records, and the times of that pace.
 
     Which records they change is as the stranger's profile says of its stores: the usual one expects that

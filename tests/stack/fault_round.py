@@ -23,7 +23,7 @@ from rollback_actions.containers.compose import ComposeControl
 from rollproof.contract.subject import filled
 from rollproof.engines.engine import open_engine
 from rollproof.profile.profile import load_target
-from staging.rounds import Result, Round
+from staging.rounds import Round, RoundResult
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, operators_of
 from tests.stack import damage
@@ -311,7 +311,7 @@ class _Looks:
 
         def add(name: str, seen: str, wrong: str) -> None:
             step.result = "; ".join(filter(None, [step.result, wrong]))
-            self.found.add(Result(name, seen, wrong, time.monotonic() - started))
+            self.found.add(RoundResult(name, seen, wrong, time.monotonic() - started))
 
         with self.progress.step(title) as step:
             yield add

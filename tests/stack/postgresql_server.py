@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from rollback_actions.containers.compose import ComposeControl
 from rollproof.engines.engine import Endpoint
 from rollproof.profile.sections import Account, Address
-from rollproof.stores.postgresql.client import MAINTENANCE, Postgresql, Session
+from rollproof.stores.postgresql.client import MAINTENANCE, Postgresql, PostgresqlSession
 from rollproof.stores.postgresql.descriptor import DESCRIPTOR, PostgresqlProfile
 from rollproof.stores.reach import Reach
 from staging.stack.images import bake
@@ -49,7 +49,7 @@ class PostgresqlServer:
 
     def connect(
         self, database: str = DATABASE, account: Account | None = None, seconds: float = 60
-    ) -> Session:
+    ) -> PostgresqlSession:
         """Connect, as the operator by default; each statement may take `seconds`."""
         reach = Reach("postgresql", self.endpoint, account or self.profile.operator, seconds)
         return Postgresql(reach, database).connect()

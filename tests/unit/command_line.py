@@ -19,7 +19,7 @@ from rollproof.cli.command_line import app, main
 from rollproof.errors import ExitCode
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import Step
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.planning.unfinished import Unfinished
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import record_of
@@ -104,7 +104,7 @@ def begin(sandbox: Sandbox, *, failed: bool = False) -> Incident:
     """Leave a database rollback of redis as a kill leaves it, or a failure."""
     incident = sandbox.new_incident()
     journal = Journal(incident.folder / "journal.jsonl", str)
-    request = RollbackRequest(Kind.DATABASE, sandbox.commit, ("redis",))
+    request = RollbackRequest(RollbackKind.DATABASE, sandbox.commit, ("redis",))
     command = journal.write("started", step=f"rollback {request}", id=Step.ROLLBACK)
     with journal.step("stop the application"):
         pass

@@ -12,12 +12,12 @@ from rollback_actions.respond.response import assessed_details
 from rollback_actions.session.session import Journal
 from rollproof.errors import ExitCode
 from rollproof.incident import downtime as response
-from rollproof.incident.downtime import Ending, record_downtime
+from rollproof.incident.downtime import ResponseEnding, record_downtime
 from rollproof.incident.incident import Incident, Origin, RollbackRecord, find_or_create_incident
 from rollproof.incident.journal import DETECTED, Step, StepId
-from rollproof.incident.ledger import Note, Planned, Result, Run
+from rollproof.incident.ledger import CheckResult, Note, Planned, Run
 from rollproof.incident.limits import limits_of
-from rollproof.incident.rollback_request import Kind
+from rollproof.incident.rollback_request import RollbackKind
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.incident.severity import assess
 from rollproof.monitoring.assessment import Assessed, decision_by
@@ -75,14 +75,14 @@ class MadeIncident:
         journal.write(response.VERIFYING)
         self.check(wrong=self.checks is not ExitCode.VERIFIED)
         journal.write(response.VERIFIED, code=float(self.checks))
-        ending, reason, seconds = Ending.MANUAL, "the verification ended with exit code 1", None
+        ending, reason, seconds = ResponseEnding.MANUAL, "the verification ended with exit code 1", None
         if self.checks is ExitCode.VERIFIED:
             rollback = self.incident.rollback()
             assert rollback is not None
             verified = Moment.now().seconds_since(rollback.started)
             downtime = record_downtime(self.target, self.incident, verified)
             assert downtime is not None
-            ending, reason, seconds = Ending.RESUMED, "the rollback is verified", downtime.seconds
+            ending, reason, seconds = ResponseEnding.RESUMED, "the rollback is verified", downtime.seconds
         limit = float(self.target.rto_seconds)
         journal.write(
             response.ENDED,
@@ -144,7 +144,7 @@ class MadeIncident:
         began: Moment,
         verdict: Verdict = Verdict.PASSED,
         *,
-        kind: Kind = Kind.EMERGENCY,
+        kind: RollbackKind = RollbackKind.EMERGENCY,
         names: tuple[str, ...] = (),
         records: dict[str, int] | None = RECORDS,
         blind: dict[str, str] | None = None,
@@ -175,7 +175,7 @@ class MadeIncident:
         self.begin(journal)
         write_record(
             self.folder / UNFINISHED,
-            UnfinishedFile(COMMIT, Moment.now(), Kind.EMERGENCY),
+            UnfinishedFile(COMMIT, Moment.now(), RollbackKind.EMERGENCY),
         )
         journal.write("started", step="restore mysql", id=Step.RESTORE, of="mysql", deadline_seconds=60.0)
 
@@ -200,7 +200,7 @@ class MadeIncident:
                     (Verdict.FAILED, "users: expected 3, observed 2") if bad else (Verdict.PASSED, "")
                 )
                 notes = (Note("blind spot: updated_at is excluded"),) if number == 1 else ()
-                writer.write(Result(check, phase, verdict, 1.5, reason, Moment.now(), notes))
+                writer.write(CheckResult(check, phase, verdict, 1.5, reason, Moment.now(), notes))
         writer.close()
         return run
 

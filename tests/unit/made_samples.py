@@ -7,16 +7,16 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from rollproof.incident.samples import Probe, ProbeKind, Sample, SampleWriter, Unreached
+from rollproof.incident.samples import ProbeAnswer, ProbeKind, Sample, SampleWriter, Unreached
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
 
 BEAT = 5.0
 MONITOR = Process(1, 2, "boot", "namespace", "here")
-Probes = Mapping[str, Probe]
+Probes = Mapping[str, ProbeAnswer]
 
 
-def named(probes: Probes) -> dict[str, Probe]:
+def named(probes: Probes) -> dict[str, ProbeAnswer]:
     """Return `probes`, each of the kind and the store in its name."""
     ids = {name: name.partition(" ") for name in probes}
     return {
@@ -27,23 +27,23 @@ def named(probes: Probes) -> dict[str, Probe]:
 
 def requests(
     errors: float = 0, asked: float = 20, log_ins: float = 0, failed: float = 0, p95: float = 90
-) -> Probe:
+) -> ProbeAnswer:
     """Return what a beat's requests came to."""
     figures = {"requests": asked, "errors": errors, "log_ins": log_ins, "failed_log_ins": failed, "p95": p95}
-    return Probe(ok=True, seconds=0.01, text="requests", figures=figures, kind=ProbeKind.REQUESTS)
+    return ProbeAnswer(ok=True, seconds=0.01, text="requests", figures=figures, kind=ProbeKind.REQUESTS)
 
 
 def value(
     figure: float | None, *, ok: bool | None = True, ratio: float = 1.0, services: tuple[str, ...] = ()
-) -> Probe:
+) -> ProbeAnswer:
     """Return a probe with that figure, whose name says what it is of."""
     figures = {"ratio": ratio}
-    return Probe(ok, 0.01, "said", figure, figures=figures, services=services, kind=ProbeKind.STORE)
+    return ProbeAnswer(ok, 0.01, "said", figure, figures=figures, services=services, kind=ProbeKind.STORE)
 
 
-def unreached(why: Unreached = Unreached.REFUSED, *, ok: bool | None = None) -> Probe:
+def unreached(why: Unreached = Unreached.REFUSED, *, ok: bool | None = None) -> ProbeAnswer:
     """Return a probe that reached nobody; a service that must answer is then not `ok`, or unknown."""
-    return Probe(ok, 0.01, "nobody is there", unreached=why, kind=ProbeKind.STORE)
+    return ProbeAnswer(ok, 0.01, "nobody is there", unreached=why, kind=ProbeKind.STORE)
 
 
 WELL: Probes = named(

@@ -102,7 +102,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class SwarmService:
     """One service of a stack; `name` is that of the stack's file, without the stack's own before it."""
 
     name: str
@@ -217,14 +217,14 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class StackState:
     """The services of a stack by id, its tasks, and the nodes by id, as the manager knows them."""
 
-    services: Mapping[str, Service]
+    services: Mapping[str, SwarmService]
     tasks: Sequence[Task]
     nodes: Mapping[str, Node]
 
-    def current(self, service: Service) -> Iterator[Task]:
+    def current(self, service: SwarmService) -> Iterator[Task]:
         """Yield the task of each slot of a service: the wanted one, or the last one if it ended by itself.
 
         A slot whose last task was shut down is none any more: the service has fewer replicas now.
@@ -238,7 +238,7 @@ class Stack:
             if newest.wanted or (newest.state in _FAILED and service.stopped is None):
                 yield newest
 
-    def failures(self, service: Service, of: Task) -> list[Task]:
+    def failures(self, service: SwarmService, of: Task) -> list[Task]:
         """Return the tasks that failed in the slot of a task since its service was last changed, in order.
 
         One that a node has lost with its power is none. An engine that finds a container dead when it starts
@@ -260,7 +260,7 @@ class Stack:
         return [self.nodes[name] for name in sorted(names & self.nodes.keys())]
 
 
-def read_stack(profile: Engine) -> Stack:
+def read_stack(profile: Engine) -> StackState:
     """Return what the manager knows of the stack of `profile`."""
     of_stack = {"label": f"{NAMESPACE}={profile.project}"}
     with asking("services and tasks", profile.project, profile.deadline_seconds) as api:
@@ -269,8 +269,8 @@ def read_stack(profile: Engine) -> Stack:
         tasks = api.tasks(filters=of_stack)  # type: ignore[no-untyped-call]
         nodes = api.nodes()
     prefix = f"{profile.project}_"
-    return Stack(
-        {raw["ID"]: Service(raw["Spec"]["Name"].removeprefix(prefix), raw) for raw in services},
+    return StackState(
+        {raw["ID"]: SwarmService(raw["Spec"]["Name"].removeprefix(prefix), raw) for raw in services},
         [Task(raw) for raw in tasks],
         {raw["ID"]: _node(raw, profile, own) for raw in nodes},
     )

@@ -23,7 +23,15 @@ from rollproof.engines.engine import (
     Usage,
 )
 from rollproof.engines.insides import asking
-from rollproof.engines.swarm.stack import NAMESPACE, Node, Service, Stack, Task, context_of, read_stack
+from rollproof.engines.swarm.stack import (
+    NAMESPACE,
+    Node,
+    StackState,
+    SwarmService,
+    Task,
+    context_of,
+    read_stack,
+)
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.profile.profile import Engine
 from rollproof.profile.sections import Address
@@ -76,7 +84,7 @@ class SwarmEngine:
         """Return the stack's containers by service; those of no place any more while they run."""
         return self._containers_of(read_stack(self._profile))
 
-    def _containers_of(self, stack: Stack) -> Mapping[str, tuple[Container, ...]]:
+    def _containers_of(self, stack: StackState) -> Mapping[str, tuple[Container, ...]]:
         there = [one for found in self._of_nodes(stack, _all_of) for one in found]
         by_task = {one.labels[TASK_LABEL]: one for one in there}
         found: dict[str, tuple[Container, ...]] = {}
@@ -183,7 +191,7 @@ class SwarmEngine:
         profile = self._profile
         return NodeEngine(profile.project, profile.deadline_seconds, profile.changing, context)
 
-    def _of_nodes(self, stack: Stack | None, ask: Callable[[NodeEngine], Answer]) -> list[Answer]:
+    def _of_nodes(self, stack: StackState | None, ask: Callable[[NodeEngine], Answer]) -> list[Answer]:
         """Return the answer of each node where a container of the stack may run; each has to answer."""
         places = (stack or read_stack(self._profile)).places()
 
@@ -194,7 +202,7 @@ class SwarmEngine:
 
         return list(every(answer, places, name="nodes").values()) if places else []
 
-    def _require_on_own_node(self, held: Sequence[Mount], stack: Stack) -> None:
+    def _require_on_own_node(self, held: Sequence[Mount], stack: StackState) -> None:
         names = {mount.name for mount in held}
         own = next(node for node in stack.nodes.values() if node.context == "")
         users = [one for one in stack.services.values() if any(mount.name in names for mount in one.mounts)]
@@ -209,7 +217,7 @@ class SwarmEngine:
                 " and the same in its file",
             )
 
-    def _found(self, container: str, stack: Stack) -> Container:
+    def _found(self, container: str, stack: StackState) -> Container:
         every = [one for found in self._containers_of(stack).values() for one in found]
         named = next((one for one in every if container in {one.id, one.name, one.called}), None)
         if named is None:
@@ -222,7 +230,9 @@ class SwarmEngine:
             )
         return named
 
-    def _placed(self, stack: Stack, service: Service, task: Task, container: Container | None) -> Container:
+    def _placed(
+        self, stack: StackState, service: SwarmService, task: Task, container: Container | None
+    ) -> Container:
         node = stack.nodes.get(task.node)
         by_node = node.name if node is not None and not task.raw.get("Slot") else task.slot
         name = f"{service.spec['Name']}.{by_node}"
@@ -251,7 +261,7 @@ class SwarmEngine:
             update=service.update,
         )
 
-    def _stopped(self, service: Service) -> Container:
+    def _stopped(self, service: SwarmService) -> Container:
         """Return what stands for a container of a service that has none."""
         template = service.spec["TaskTemplate"]["ContainerSpec"]
         image = str(template["Image"])

@@ -21,7 +21,7 @@ from rollproof.baseline.folder import CURRENT, Baseline
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.incident.samples import ProbeId, ProbeKind, Unreached
-from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading, unreached_by
+from rollproof.monitoring.probes.probe import COLLECTED, Probe, ProbeResult, unreached_by
 from rollproof.profile.access_log import Requests, searched
 from rollproof.profile.application_profile import Application
 from rollproof.profile.profile import Target
@@ -156,7 +156,7 @@ class LogProbe(Probe):
         self._read_to: dict[str, float] | None = None
         self._silent = 0
 
-    def ask(self) -> Reading:
+    def ask(self) -> ProbeResult:
         """Count the new lines. The first question only finds the logs' ends, and raises `Unverifiable`."""
         source = self._source
         if source is None:
@@ -178,7 +178,7 @@ class LogProbe(Probe):
                 tally.add(text)
         return self._reading(tally)
 
-    def _reading(self, tally: Tally) -> Reading:
+    def _reading(self, tally: Tally) -> ProbeResult:
         if tally.unmatched and not tally.asked:
             raise self._unknown(
                 "lines that application.requests.pattern matches",
@@ -194,7 +194,7 @@ class LogProbe(Probe):
                 "see that it logs to its standard output, and that application.url leads through it",
             )
         ok = not tally.requests or 100 * tally.errors / tally.requests < self._limit
-        return Reading(ok, str(tally), float(tally.requests), tally.figures())
+        return ProbeResult(ok, str(tally), float(tally.requests), tally.figures())
 
     def _end(self, container: str) -> float:
         last = [stamp for stamp, _ in stamped(self._engine.logs(container, 1, since=0.0))]
@@ -232,7 +232,7 @@ class FunctionProbe(Probe):
         engine: ContainerEngine,
         deadline: float,
         *,
-        question: Callable[[str, Callable[[], Reading]], Question[Reading]] = Question,
+        question: Callable[[str, Callable[[], ProbeResult]], Question[ProbeResult]] = Question,
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -240,10 +240,10 @@ class FunctionProbe(Probe):
         self._target, self._function, self._engine, self._deadline = target, function, engine, deadline
         self._question = question(str(self.id), self._use)
         self._transport, self._sleep = transport, sleep
-        self._last: Reading | None = None
+        self._last: ProbeResult | None = None
         self._ended: Unverifiable | None = None
 
-    def ask(self) -> Reading:
+    def ask(self) -> ProbeResult:
         """Ask if it is time to; return the newest answer."""
         question, function = self._question, self._function
         well = self._last is not None and self._last.ok
@@ -255,12 +255,12 @@ class FunctionProbe(Probe):
             self._last = None
             self._last = question.answer()
         elif question.asked.seconds_ago() >= longest_use(self._target.application, chat=function.chat):
-            return Reading(False, f"no end since {question.asked.wall}", 1.0, unreached=Unreached.SILENT)
+            return ProbeResult(False, f"no end since {question.asked.wall}", 1.0, unreached=Unreached.SILENT)
         if self._last is None:
             raise question.unanswered("none yet")
         return self._last
 
-    def _use(self) -> Reading:
+    def _use(self) -> ProbeResult:
         """Use the function once, unless checks use the canary now: then the last answer stays."""
         if self._ended is not None:
             raise self._ended
@@ -273,14 +273,14 @@ class FunctionProbe(Probe):
             try:
                 done = self._done()
             except Mismatch as refused:
-                return Reading(False, refused.summary, 1.0)
+                return ProbeResult(False, refused.summary, 1.0)
             except Unverifiable as problem:
                 unreached = unreached_by(problem, self.id.kind)
                 if unreached is None:
                     raise
-                return Reading(False, problem.summary, 1.0, unreached=unreached)
+                return ProbeResult(False, problem.summary, 1.0, unreached=unreached)
         wrong = "; ".join(f"{name}: {said}" for name, said in done.items() if said)
-        return Reading(
+        return ProbeResult(
             not wrong, wrong or f"{', '.join(done)}, in {began.seconds_ago():.1f} s", float(bool(wrong))
         )
 
@@ -374,12 +374,12 @@ def health_now(
     deadline: float,
     recorded: Facts | None = None,
     transport: httpx2.BaseTransport | None = None,
-) -> Reading:
+) -> ProbeResult:
     """Request the health endpoint: a success status, the expected words, and the response time."""
     answer, expected = fetch(_health(application), deadline, transport), application.health.expect
     said = answer.said(expected)
     text = " ".join([str(answer.status), ", ".join(f"{key} {value}" for key, value in said.items())])
-    return Reading(
+    return ProbeResult(
         answer.status in _OK and said == expected,
         f"{text.strip()}, {answer.milliseconds:.0f} ms",
         answer.milliseconds,
@@ -392,12 +392,12 @@ def page_now(
     deadline: float,
     recorded: Facts | None = None,
     transport: httpx2.BaseTransport | None = None,
-) -> Reading:
+) -> ProbeResult:
     """Request the frontend's first page, as a user loads it: right with the status of the baseline."""
     answer, status = fetch(_page(application), deadline, transport), recorded.page_status if recorded else 0
     ok = answer.status == status if status else answer.status in _OK_PAGE
     other = f" instead of {status}" if status and not ok else ""
-    return Reading(
+    return ProbeResult(
         ok,
         f"{answer.status}{other}, {answer.milliseconds:.0f} ms",
         answer.milliseconds,

@@ -17,7 +17,7 @@ COLLECTED = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ProbeResult:
     """A probe's result: whether it is well, a text, and the figures behind it; `ok` is None if nobody knows.
 
     `services` are the target's services in trouble. `unreached` is as in a sample.
@@ -43,7 +43,7 @@ class Probe:
 
     id: ProbeId
 
-    def ask(self) -> Reading:
+    def ask(self) -> ProbeResult:
         """Ask, and return the answer within about the deadline that the probe was made with."""
         raise NotImplementedError
 
@@ -54,10 +54,10 @@ class Probe:
 class FunctionOf(Probe):
     """A probe that keeps nothing from one question to the next."""
 
-    def __init__(self, kind: ProbeKind, ask: Callable[[], Reading]) -> None:
+    def __init__(self, kind: ProbeKind, ask: Callable[[], ProbeResult]) -> None:
         self.id = ProbeId(kind)
         self._ask = ask
 
-    def ask(self) -> Reading:
+    def ask(self) -> ProbeResult:
         """Ask."""
         return self._ask()

@@ -11,7 +11,7 @@ from rollproof.engines.engine import open_engine
 from rollproof.errors import listed
 from rollproof.incident.samples import ProbeKind
 from rollproof.monitoring.probes.application_probes import CurrentBaseline, LogProbe, health_now, page_now
-from rollproof.monitoring.probes.probe import FunctionOf, Probe, Reading
+from rollproof.monitoring.probes.probe import FunctionOf, Probe, ProbeResult
 from rollproof.monitoring.probes.record_probe import RecordsProbe
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, StoreProbe, VectorProbe
 from rollproof.profile.kinds import descriptor_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rollproof.engines.host import Host
 
 
-def containers_now(target: Target, engine: ContainerEngine) -> Reading:
+def containers_now(target: Target, engine: ContainerEngine) -> ProbeResult:
     """Check every container: each service has one, all run, are healthy and not restarting.
 
     One of a service that the profile does not name may have done what it was for, and ended.
@@ -39,9 +39,9 @@ def containers_now(target: Target, engine: ContainerEngine) -> Reading:
     ]
     if wrong:
         text = listed([said for _, said in wrong])
-        return Reading(False, text, float(len(wrong)), services=tuple(dict(wrong)))
+        return ProbeResult(False, text, float(len(wrong)), services=tuple(dict(wrong)))
     text = f"{len(every) - len(done)} run" + (f", {len(done)} completed" if done else "")
-    return Reading(True, text, 0.0)
+    return ProbeResult(True, text, 0.0)
 
 
 def _well(container: Container) -> bool:
@@ -49,24 +49,24 @@ def _well(container: Container) -> bool:
     return runs and container.healthy
 
 
-def memory_now(target: Target, engine: ContainerEngine) -> Reading:
+def memory_now(target: Target, engine: ContainerEngine) -> ProbeResult:
     """Return the memory use of the container nearest to its limit."""
     usages = engine.usage()
     if not usages:
-        return Reading(ok=False, text="no container runs")
+        return ProbeResult(ok=False, text="no container runs")
     usage = max(usages.values(), key=lambda used: used.memory_percent)
     text, percent = f"highest {usage.memory_percent:.1f} % of a limit", usage.memory_percent
     if percent < target.limits.memory_percent:
-        return Reading(True, text, percent)
-    return Reading(False, f"{text}, {usage.service}", percent, services=(usage.service,))
+        return ProbeResult(True, text, percent)
+    return ProbeResult(False, f"{text}, {usage.service}", percent, services=(usage.service,))
 
 
-def disk_now(limit: float, host: Host, data_root: Callable[[], str | None]) -> Reading:
+def disk_now(limit: float, host: Host, data_root: Callable[[], str | None]) -> ProbeResult:
     """Check the free space on this host's root and in the engine's data folder."""
     systems = [host.file_system(path) for path in dict.fromkeys(("/", data_root() or "/"))]
     least = min(systems, key=lambda system: system.free_percent)
     text = f"{least.free_percent:.1f} % free on {least.path}"
-    return Reading(least.free_percent > limit, text, least.free_percent)
+    return ProbeResult(least.free_percent > limit, text, least.free_percent)
 
 
 def probes_of(target: Target, deadline: float) -> Iterator[Probe]:

@@ -23,7 +23,7 @@ from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable, listed
 from rollproof.home import typed
 from rollproof.incident.samples import ProbeId, ProbeKind
 from rollproof.monitoring.probes.application_probes import CurrentBaseline
-from rollproof.monitoring.probes.probe import COLLECTED, Probe, Reading
+from rollproof.monitoring.probes.probe import COLLECTED, Probe, ProbeResult
 from rollproof.monitoring.probes.store_probes import Held
 from rollproof.observation.content import compare
 from rollproof.profile.profile import Target
@@ -210,7 +210,7 @@ class RecordsProbe(Probe):
             for name in target.stores
         }
 
-    def ask(self) -> Reading:
+    def ask(self) -> ProbeResult:
         """Count the stores that are due, and compare all counts with the current baseline."""
         baseline = self._current.read()
         recorded = self._recorded(baseline.facts)
@@ -257,7 +257,7 @@ class RecordsProbe(Probe):
         services = [
             service for name, of in missed.items() if of.lost for service in self._stores[name].services
         ]
-        return Reading(value < self._limit, "; ".join(said), value, services=tuple(services))
+        return ProbeResult(value < self._limit, "; ".join(said), value, services=tuple(services))
 
     def _recorded(self, facts: Facts) -> dict[str, Counts]:
         """Return the counts of compared collections, by store and collection."""

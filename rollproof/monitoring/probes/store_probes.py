@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.incident.samples import ProbeId, ProbeKind
-from rollproof.monitoring.probes.probe import Probe, Reading
+from rollproof.monitoring.probes.probe import Probe, ProbeResult
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import Untold
 from rollproof.stores.reader import Reader
@@ -79,11 +79,11 @@ class StoreProbe(_OfStore):
 
     kind = ProbeKind.STORE
 
-    def ask(self) -> Reading:
+    def ask(self) -> ProbeResult:
         """Run the query."""
         with self._held.opened() as view:
             answer = view.ask()
-        return Reading(ok=True, text=f"{answer.query}: {answer.records}", value=float(answer.records))
+        return ProbeResult(ok=True, text=f"{answer.query}: {answer.records}", value=float(answer.records))
 
 
 class ConnectionsProbe(_OfStore):
@@ -91,17 +91,17 @@ class ConnectionsProbe(_OfStore):
 
     kind = ProbeKind.CONNECTIONS
 
-    def ask(self) -> Reading:
+    def ask(self) -> ProbeResult:
         """Ask for the numbers; a store that withholds them from this account is well, and has no figure."""
         try:
             with self._held.opened() as view:
                 used, most = view.connections()
         except Untold as problem:
-            return Reading(ok=True, text=f"told only with {problem.expected}")
+            return ProbeResult(ok=True, text=f"told only with {problem.expected}")
         percent = 100 * used / most if most > 0 else 0.0
         ok = percent < self._severity.critical.connections.limit
         text = f"{used} of {most} in use ({percent:.1f} %)"
-        return Reading(ok, text, percent, services=() if ok else self._profile.services)
+        return ProbeResult(ok, text, percent, services=() if ok else self._profile.services)
 
 
 class VectorProbe(_OfStore):
@@ -113,7 +113,7 @@ class VectorProbe(_OfStore):
     kind = ProbeKind.VECTORS
     _collection: str | None = None
 
-    def ask(self) -> Reading:
+    def ask(self) -> ProbeResult:
         """Search the first collection with records, which is determined once, and again after a failure."""
         try:
             with self._held.opened() as view:
@@ -133,7 +133,7 @@ class VectorProbe(_OfStore):
             raise
         hits = len(found)
         text = f"{hits} hits in {self._collection}"
-        return Reading(hits > 0, text, float(hits), services=() if hits else self._profile.services)
+        return ProbeResult(hits > 0, text, float(hits), services=() if hits else self._profile.services)
 
 
 class LagProbe(_OfStore):
@@ -141,7 +141,7 @@ class LagProbe(_OfStore):
 
     kind = ProbeKind.LAG
 
-    def ask(self) -> Reading:
+    def ask(self) -> ProbeResult:
         """Ask the log for its end, and for the positions of the profile's groups."""
         name = self.id.store
         with self._held.opened() as content:
@@ -158,4 +158,4 @@ class LagProbe(_OfStore):
         group, most = max(lags.items(), key=lambda one: one[1])
         ok = most < self._severity.non_critical.lag.limit
         services = () if ok else self._profile.services
-        return Reading(ok, f"{group} is {most:,} behind", float(most), services=services)
+        return ProbeResult(ok, f"{group} is {most:,} behind", float(most), services=services)

@@ -95,6 +95,6 @@ DESCRIPTOR = Descriptor(
             "own log, which a fresh broker does not have.",
         ),
     ),
-    keeper="rollproof.stores.kafka.keeper:Keeper",
+    keeper="rollproof.stores.kafka.keeper:KafkaKeeper",
     retain=_retain,
 )

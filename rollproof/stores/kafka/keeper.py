@@ -50,7 +50,7 @@ class _Topic(Model):
     retention: Retention | None
 
 
-class _Details(Model):
+class _KafkaDetails(Model):
     topics: dict[str, _Topic]
     groups: dict[str, list[tuple[str, int, int]]]
     """By group, the topic, partition and committed offset, where it has one."""
@@ -68,7 +68,7 @@ class _Found(NamedTuple):
     begins: Mapping[Partition, int] = {}
 
 
-class Keeper(RecordKeeper):
+class KafkaKeeper(RecordKeeper):
     """Write side of one broker's topics. See `StoreKeeper`."""
 
     _profile: KafkaProfile
@@ -95,7 +95,7 @@ class Keeper(RecordKeeper):
                     observed=", ".join(f"{later[topic]} in {topic}" for topic in sorted(spoilt)),
                     hint="something writes: stop the application's writers first",
                 )
-            details = _Details(
+            details = _KafkaDetails(
                 topics={
                     name: _Topic(
                         shape=admin.describe(name),
@@ -136,7 +136,7 @@ class Keeper(RecordKeeper):
         reading, and a broker sets no offsets while a group has members.
         """
         package = read_package(folder, kind=self.kind)
-        recorded = _Details.model_validate(package.details)
+        recorded = _KafkaDetails.model_validate(package.details)
         files = {name: package.path(_file(name)) for name in recorded.topics}
         countdown, notes = self._whole.start(), list[str]()
         moved: dict[str, Mapping[int, array[int]]] = {}

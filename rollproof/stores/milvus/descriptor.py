@@ -82,5 +82,5 @@ DESCRIPTOR = Descriptor(
             "one-shot service that makes these calls.",
         ),
     ),
-    keeper="rollproof.stores.milvus.keeper:Keeper",
+    keeper="rollproof.stores.milvus.keeper:MilvusKeeper",
 )

@@ -40,7 +40,7 @@ Counts = Mapping[str, int | None]
 """The number of records by collection; None of one that is not loaded."""
 
 
-class _Details(Model):
+class _MilvusDetails(Model):
     """The server's collections before the backup.
 
     Of the `unsettled` the copy may hold another number of records: users wrote there meanwhile, or may have.
@@ -51,7 +51,7 @@ class _Details(Model):
     unsettled: tuple[str, ...] = ()
 
 
-class Keeper(StoreKeeper):
+class MilvusKeeper(StoreKeeper):
     """Write side of one Milvus. See `StoreKeeper`.
 
     The deadline is for stop and copy. A start after them has its own, since it is due however they ended, and
@@ -92,7 +92,7 @@ class Keeper(StoreKeeper):
         of a server that answers the account but cannot flush or count: the rollback may have to cure that.
         """
         countdown = self._whole.start()
-        before: _Details | None = None
+        before: _MilvusDetails | None = None
         method = f"{METHOD}, as they lay: it did not start"
         if up:
             with self._connected() as milvus:
@@ -150,7 +150,7 @@ class Keeper(StoreKeeper):
         """
         countdown = self._whole.start()
         details = read_package(folder, kind=self.kind).details
-        recorded = _Details.model_validate(details) if details else None
+        recorded = _MilvusDetails.model_validate(details) if details else None
         self._stop(countdown)
         try:
             self._control.load_volumes(self._profile.services, folder, deadline=countdown.left())
@@ -176,7 +176,7 @@ class Keeper(StoreKeeper):
         self._stop(countdown)
         self._control.save_volumes(self._profile.services, folder, deadline=countdown.left())
 
-    def _package(self, folder: Path, details: _Details | None, method: str) -> Kept:
+    def _package(self, folder: Path, details: _MilvusDetails | None, method: str) -> Kept:
         return write_package(
             folder,
             kind=self.kind,
@@ -196,7 +196,7 @@ class Keeper(StoreKeeper):
         endpoint = self._control.resolve(self._profile.address)
         self._reach = replace(self._reach, endpoint=endpoint)
 
-    def _flushed(self) -> _Details:
+    def _flushed(self) -> _MilvusDetails:
         """Seal the inserted records, and return the state of all collections."""
         with self._connected() as milvus:
             names = milvus.listed()
@@ -204,7 +204,7 @@ class Keeper(StoreKeeper):
                 # The longer deadline is for the server's limit on flushes: they queue.
                 each(lambda name: client.flush(name, timeout=60.0), names, workers=WORKERS, name="milvus")
             patience = Deadline(self._profile.ready_seconds)
-            return _Details(server=milvus.version(), collections=self._counted(milvus, {}, patience))
+            return _MilvusDetails(server=milvus.version(), collections=self._counted(milvus, {}, patience))
 
     def _counted(self, milvus: Milvus, expected: Counts, patience: Deadline) -> dict[str, int | None]:
         """Return the number of records of every collection, after loading or releasing it as `expected`.

@@ -80,7 +80,7 @@ DESCRIPTOR = Descriptor(
             fresh=f"{IN_VOLUME}50-rollproof.js.",
         ),
     ),
-    keeper="rollproof.stores.mongodb.keeper:Keeper",
+    keeper="rollproof.stores.mongodb.keeper:MongodbKeeper",
     format_of=_format_of,
     clients="rollproof.stores.mongodb.keeper:MongodbClients",
 )

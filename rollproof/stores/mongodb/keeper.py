@@ -48,7 +48,7 @@ BATCH_BYTES = 16_000_000
 _DURABLE = WriteConcern(w="majority", j=True)
 
 
-class Keeper(StoreKeeper):
+class MongodbKeeper(StoreKeeper):
     """The write side of a MongoDB server. See `StoreKeeper`."""
 
     _profile: MongodbProfile

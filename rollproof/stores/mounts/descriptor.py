@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat
 
-from rollproof.errors import Wrong
-from rollproof.profile.sections import Place, StoreProfile, Text
+from rollproof.errors import ProfileMistake
+from rollproof.profile.sections import NamePlace, StoreProfile, Text
 from rollproof.profile.store_descriptor import Descriptor, Means
 
 PATH, PLACE = ("path",), ("place",)
@@ -45,9 +45,9 @@ class MountsProfile(StoreProfile):
         return tuple((service, place) for service, _, place in parts)
 
 
-def _wrong_place(place: Place) -> Wrong | None:
+def _wrong_place(place: NamePlace) -> ProfileMistake | None:
     if place.fields not in {PATH, PLACE}:
-        return Wrong(f"field path or place of {place.collection}", ", ".join(place.fields))
+        return ProfileMistake(f"field path or place of {place.collection}", ", ".join(place.fields))
     return None
 
 
@@ -64,5 +64,5 @@ DESCRIPTOR = Descriptor(
     wrong_place=_wrong_place,
     holding=_holding,
     reader="rollproof.stores.mounts.reader:MountsReader",
-    keeper="rollproof.stores.mounts.keeper:Keeper",
+    keeper="rollproof.stores.mounts.keeper:MountsKeeper",
 )

@@ -50,7 +50,7 @@ class _Held(Model):
     raw: bool = False
 
 
-class _Details(Model):
+class _MountsDetails(Model):
     """`held` are the mounts of the profile, `mounts` those that were there; `project` is compose's.
 
     In a safety copy, `left` are the tars of volumes and folders that a mount of the backup was of, and now is
@@ -63,7 +63,7 @@ class _Details(Model):
     left: dict[str, str] = Field(default_factory=dict)
 
 
-class Keeper(RecordKeeper):
+class MountsKeeper(RecordKeeper):
     """Write side of the application's own state. See `StoreKeeper`."""
 
     _profile: MountsProfile
@@ -101,7 +101,7 @@ class Keeper(RecordKeeper):
         there = [name for name in sorted(self._profile.held) if _mounted(name, containers)]
         mounts = {name: self._reader.found(name, containers) for name in there}
         kept = self._keep(folder, mounts, None, raw=True)
-        of_then = _Details.model_validate(read_details(backup))
+        of_then = _MountsDetails.model_validate(read_details(backup))
         left = {mount.name: mount for name in of_then.mounts if (mount := _left(name, of_then, containers))}
         files = {source: f"left-{number:04d}.tar" for number, source in enumerate(sorted(left))}
         images = [c.image_id for found in containers.values() for c in found]
@@ -117,7 +117,7 @@ class Keeper(RecordKeeper):
         """
         countdown = self._whole.start()
         package = read_package(folder, kind=self.kind)
-        details = _Details.model_validate(package.details)
+        details = _MountsDetails.model_validate(package.details)
         self._expect_same(package, "places", sorted(details.held), sorted(self._profile.held))
         notes: list[str] = []
         records: dict[str, int] = {}
@@ -166,7 +166,7 @@ class Keeper(RecordKeeper):
 
     def _keep(
         self, folder: Path, mounts: Mapping[str, HeldMount], index: Snapshot | None, *, raw: bool = False
-    ) -> _Details:
+    ) -> _MountsDetails:
         kept: dict[str, _Held] = {}
         projects = {held.container.labels.get(PROJECT_LABEL, "") for held in mounts.values()}
         for number, (name, held) in enumerate(mounts.items()):
@@ -182,9 +182,9 @@ class Keeper(RecordKeeper):
                 nested=held.nested,
                 raw=raw,
             )
-        return _Details(held=list(self._profile.held), project="".join(projects), mounts=kept)
+        return _MountsDetails(held=list(self._profile.held), project="".join(projects), mounts=kept)
 
-    def _sealed(self, folder: Path, details: _Details) -> Kept:
+    def _sealed(self, folder: Path, details: _MountsDetails) -> Kept:
         gone = [name for name in self._profile.held if name not in details.mounts]
         method = f"{METHOD}; not there: {', '.join(gone)}" if gone else METHOD
         if details.left:
@@ -238,7 +238,7 @@ def _mounted(name: str, containers: Mapping[str, Sequence[Container]]) -> list[M
     return list(mounts_at(containers.get(service, ()), place))
 
 
-def _left(name: str, of_then: _Details, containers: Mapping[str, Sequence[Container]]) -> Mount | None:
+def _left(name: str, of_then: _MountsDetails, containers: Mapping[str, Sequence[Container]]) -> Mount | None:
     """Return what was mounted as `name` at the backup, if that is of this project and not mounted so now."""
     kept, place = of_then.mounts[name], name.partition(":")[2]
     projects = {c.labels.get(PROJECT_LABEL, "") for found in containers.values() for c in found}

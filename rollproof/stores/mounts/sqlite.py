@@ -38,7 +38,7 @@ _OBJECTS = "SELECT type || ' ' || name, sql FROM sqlite_schema WHERE sql IS NOT 
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SqliteTable:
     """A table with rows of its own. `key` are the columns of its primary key, if it has one."""
 
     name: str
@@ -118,7 +118,7 @@ class Database:
                     row = dict(zip(table.columns, values, strict=True))
                     yield self._record(table, row, left_out), row
 
-    def _record(self, table: Table, row: dict[str, Any], left_out: frozenset[str]) -> RecordHash:
+    def _record(self, table: SqliteTable, row: dict[str, Any], left_out: frozenset[str]) -> RecordHash:
         key = [row[name] for name in table.key]
         identity = packed([_name(self.path), _name(table.name), *map(_exact, key)])
         fields = {n: _exact(one) for n, one in row.items() if n not in left_out and n not in table.key}
@@ -127,16 +127,18 @@ class Database:
         record = record_of(f"{place} {shown}", identity, fields)
         return record if table.key else replace(record, key=f"{place} {record.hash:015x}")
 
-    def _tables(self, db: sqlite3.Connection, chosen: Callable[[str], bool]) -> list[Table]:
+    def _tables(self, db: sqlite3.Connection, chosen: Callable[[str], bool]) -> list[SqliteTable]:
         found = []
         for name, kind in sorted(db.execute(_TABLES).fetchall()):
             if kind == "table" or (kind == "shadow" and not name.endswith(_DERIVED)):
                 about = db.execute("SELECT name, pk FROM pragma_table_info(?)", (name,)).fetchall()
                 key = sorted((place, column) for column, place in about if place)
-                found.append(Table(name, tuple(n for n, _ in about), tuple(column for _, column in key)))
+                found.append(
+                    SqliteTable(name, tuple(n for n, _ in about), tuple(column for _, column in key))
+                )
         return [table for table in found if chosen(table.name)]
 
-    def _count(self, db: sqlite3.Connection, tables: list[Table]) -> int:
+    def _count(self, db: sqlite3.Connection, tables: list[SqliteTable]) -> int:
         return sum(_one(db, f"SELECT count(*) FROM {_quoted(table.name)} NOT INDEXED") for table in tables)
 
 

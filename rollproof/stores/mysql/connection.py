@@ -28,7 +28,7 @@ OF_THE_SERVER = frozenset({"information_schema", "mysql", "performance_schema", 
 _OF_CLIENT = 2
 
 
-class Session(_Connection):
+class MysqlSession(_Connection):
     """A connection that knows its server. No statement begins after the end of its `countdown`, if any."""
 
     countdown: Countdown | None = None
@@ -51,7 +51,7 @@ class Session(_Connection):
         return "mariadb" if "mariadb" in self.version.lower() else "mysql"
 
 
-class Mysql(Client[Session]):
+class Mysql(Client[MysqlSession]):
     """One account's connection, in autocommit mode; a `countdown` is the deadline of all its requests."""
 
     # RuntimeError: an authentication plugin is missing.
@@ -62,11 +62,11 @@ class Mysql(Client[Session]):
         super().__init__(reach)
         self._countdown = countdown
 
-    def connect(self) -> Session:
+    def connect(self) -> MysqlSession:
         """Connect and log in."""
         reach = self.reach
         seconds = self._countdown.left() if self._countdown else reach.deadline
-        session = Session(
+        session = MysqlSession(
             host=reach.endpoint.host,
             port=reach.endpoint.port,
             user=reach.account.user,
@@ -118,13 +118,13 @@ def escaped_percents(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def databases_seen(connection: Session) -> set[str]:
+def databases_seen(connection: MysqlSession) -> set[str]:
     """Return the databases that the account sees."""
     query = "SELECT schema_name FROM information_schema.schemata"
     return {str(name) for (name,) in rows(connection, query)}
 
 
-def tables(connection: Session, databases: Sequence[str], reach: Reach) -> list[str]:
+def tables(connection: MysqlSession, databases: Sequence[str], reach: Reach) -> list[str]:
     """Return the base tables of `databases` as ``database.table``, sorted, without views.
 
     Raises:
@@ -147,7 +147,7 @@ def tables(connection: Session, databases: Sequence[str], reach: Reach) -> list[
     return sorted(f"{database}.{table}" for database, table in found)
 
 
-def count_rows(connection: Session, names: Sequence[str]) -> dict[str, int]:
+def count_rows(connection: MysqlSession, names: Sequence[str]) -> dict[str, int]:
     """Return the exact number of rows of tables by ``database.table``, all in one snapshot."""
     counts = {}
     rows(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
@@ -158,7 +158,7 @@ def count_rows(connection: Session, names: Sequence[str]) -> dict[str, int]:
     return counts
 
 
-def require_source(connection: Session, reach: Reach) -> None:
+def require_source(connection: MysqlSession, reach: Reach) -> None:
     """Refuse a server that is read-only, as replicas are: their rows may be those of a moment ago.
 
     Raises:

@@ -116,6 +116,6 @@ DESCRIPTOR = Descriptor(
             fresh=f"{IN_VOLUME}50-rollproof.sql.",
         ),
     ),
-    keeper="rollproof.stores.mysql.keeper:Keeper",
+    keeper="rollproof.stores.mysql.keeper:MysqlKeeper",
     clients="rollproof.stores.mysql.keeper:MysqlClients",
 )

@@ -31,7 +31,7 @@ from rollproof.stores.keeper import (
 )
 from rollproof.stores.mysql.connection import (
     Mysql,
-    Session,
+    MysqlSession,
     count_rows,
     databases_seen,
     quoted,
@@ -67,7 +67,7 @@ TABLE_LOCK_SECONDS = 60
 FOREIGN_DEFINER = frozenset({ALL, "SUPER", "SET_ANY_DEFINER", "SET_USER_ID", "SET USER"})
 
 
-class Keeper(DumpKeeper):
+class MysqlKeeper(DumpKeeper):
     """The write side of MySQL or MariaDB. See `StoreKeeper`."""
 
     _profile: MysqlProfile
@@ -192,12 +192,12 @@ class Keeper(DumpKeeper):
             yield Put(write, remove=remove if key else None, left_out=left_out)
 
     @contextmanager
-    def _connected(self, countdown: Countdown) -> Iterator[Session]:
+    def _connected(self, countdown: Countdown) -> Iterator[MysqlSession]:
         """Connect for the steps of one backup or restore, whose deadline is that of them all together."""
         with Mysql(self._whole, countdown) as client, client.asked() as connection:
             yield connection
 
-    def _lacking(self, connection: Session, schemas: Schemas) -> list[str]:
+    def _lacking(self, connection: MysqlSession, schemas: Schemas) -> list[str]:
         """Return what the account lacks to dump, and create again, all of `schemas`."""
         held = privileges_of(connection)
         lacking = held.missing(self._databases)
@@ -226,7 +226,7 @@ class Keeper(DumpKeeper):
 
     def _dump(
         self,
-        connection: Session,
+        connection: MysqlSession,
         path: Path,
         databases: Sequence[str],
         names: Sequence[str],
@@ -261,7 +261,7 @@ class Keeper(DumpKeeper):
             )
         return dump
 
-    def _load(self, connection: Session, path: Path, countdown: Countdown) -> None:
+    def _load(self, connection: MysqlSession, path: Path, countdown: Countdown) -> None:
         """Run the statements of the dump at `path`."""
         session = f"SET SESSION lock_wait_timeout = {TABLE_LOCK_SECONDS}, @held = GET_LOCK('{LOCK}', 5)"
         # The client takes no data for its own commands, and sends no statement twice.
@@ -270,7 +270,7 @@ class Keeper(DumpKeeper):
 
     def _run(
         self,
-        connection: Session,
+        connection: MysqlSession,
         program: Sequence[str],
         options: Sequence[str],
         countdown: Countdown,
@@ -293,7 +293,7 @@ class Keeper(DumpKeeper):
             **stream,
         )
 
-    def _end_earlier_restore(self, connection: Session) -> None:
+    def _end_earlier_restore(self, connection: MysqlSession) -> None:
         """End a session that still restores although its caller is gone: it would undo this restore."""
         ((earlier,),) = rows(connection, "SELECT IS_USED_LOCK(%s)", [LOCK])
         if earlier is not None:
@@ -308,7 +308,7 @@ class Keeper(DumpKeeper):
             )
         rows(connection, "DO RELEASE_LOCK(%s)", [LOCK])
 
-    def _try_definers(self, connection: Session, definers: Sequence[str]) -> None:
+    def _try_definers(self, connection: MysqlSession, definers: Sequence[str]) -> None:
         """Create a view in each definer's name, as the dump will, in a database that the dump then drops.
 
         Permission depends on the definer's own privileges, which the operator may not see.
@@ -382,7 +382,7 @@ class MysqlClients:
         self._client.close()
 
 
-def _names(connection: Session) -> dict[int, str]:
+def _names(connection: MysqlSession) -> dict[int, str]:
     """Return the names of the clients' programs, by number; none where the server keeps none."""
     try:
         return {int(number): str(name) for number, name in rows(connection, _PROGRAMS)}

@@ -16,7 +16,14 @@ from pymysql.cursors import DictCursor
 
 from rollproof.collection import Json
 from rollproof.stores.contract import Beside, Rights
-from rollproof.stores.mysql.connection import OF_THE_SERVER, Flavour, Session, databases_seen, quoted, rows
+from rollproof.stores.mysql.connection import (
+    OF_THE_SERVER,
+    Flavour,
+    MysqlSession,
+    databases_seen,
+    quoted,
+    rows,
+)
 from rollproof.stores.mysql.schema import BODIES
 
 ALL = "ALL PRIVILEGES"
@@ -68,7 +75,7 @@ class Privileges:
         ]
 
 
-def privileges_of(connection: Session) -> Privileges:
+def privileges_of(connection: MysqlSession) -> Privileges:
     """Return the account's privileges, those of its active roles included."""
     query = "SHOW GRANTS"
     if connection.flavour == "mysql":
@@ -159,7 +166,7 @@ _MOVING = frozenset(
 _DENIED = frozenset({1044, 1142, 1143, 1227})
 
 
-def read_beside(connection: Session, databases: Sequence[str]) -> Beside:
+def read_beside(connection: MysqlSession, databases: Sequence[str]) -> Beside:
     """Return accounts, grants and global variables, as far as the account may read them."""
     compared: dict[str, Json] = dict(_variables(connection))
     unread = []
@@ -175,7 +182,7 @@ def read_beside(connection: Session, databases: Sequence[str]) -> Beside:
     )
 
 
-def _variables(connection: Session) -> Iterator[tuple[str, Json]]:
+def _variables(connection: MysqlSession) -> Iterator[tuple[str, Json]]:
     """Yield the global variables, except those that move by themselves or name this host."""
     found = {str(name): str(value) for name, value in rows(connection, "SHOW GLOBAL VARIABLES")}
     host = found.get("hostname", "")
@@ -186,7 +193,7 @@ def _variables(connection: Session) -> Iterator[tuple[str, Json]]:
             yield f"variable {name}", value
 
 
-def _accounts(connection: Session) -> dict[str, Json]:
+def _accounts(connection: MysqlSession) -> dict[str, Json]:
     """Return the accounts and roles, each with the lines of its SHOW GRANTS."""
     with closing(connection.cursor(DictCursor)) as cursor:
         cursor.execute("SELECT * FROM mysql.user")

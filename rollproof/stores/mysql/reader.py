@@ -19,7 +19,7 @@ from rollproof.stores.mysql.connection import (
     NO_TABLE,
     OF_THE_SERVER,
     Mysql,
-    Session,
+    MysqlSession,
     count_rows,
     databases_seen,
     escaped_percents,
@@ -76,10 +76,10 @@ class _Table:
         return f"FROM {quoted_table(self.name)}{self.key.forced}"
 
 
-class _Reading(Mysql):
+class _CollectionRead(Mysql):
     """A connection of a reader: in one form of values, and to no replica."""
 
-    def connect(self) -> Session:
+    def connect(self) -> MysqlSession:
         """Connect, and prepare the session."""
         session = super().connect()
         try:
@@ -119,20 +119,20 @@ class MysqlReader(TableReader):
     def __init__(self, readable: Readable[MysqlProfile]) -> None:
         """Keep the access data; the first question connects."""
         super().__init__(readable)
-        self._idle = Idle(lambda: _Reading(self._reach))
+        self._idle = Idle(lambda: _CollectionRead(self._reach))
 
-    def _tables(self, session: Session) -> list[str]:
+    def _tables(self, session: MysqlSession) -> list[str]:
         return tables(session, self._profile.databases, self._reach)
 
-    def _count(self, session: Session, names: Sequence[str]) -> dict[str, int]:
+    def _count(self, session: MysqlSession, names: Sequence[str]) -> dict[str, int]:
         return count_rows(session, names)
 
-    def _few(self, session: Session, name: str) -> int:
+    def _few(self, session: MysqlSession, name: str) -> int:
         source = f"(SELECT 1 FROM {quoted_table(name)} LIMIT {ASKED_ROWS}) AS seen"  # noqa: S608 - quoted
         ((number,),) = rows(session, f"SELECT COUNT(*) FROM {source}")  # noqa: S608
         return int(number)
 
-    def _server(self, session: Session) -> str:
+    def _server(self, session: MysqlSession) -> str:
         return session.version if session.flavour == "mariadb" else f"MySQL {session.version}"
 
     def holdings(self) -> Mapping[str, Any]:
@@ -247,7 +247,7 @@ class MysqlReader(TableReader):
 
     def _rows(
         self,
-        connection: Session,
+        connection: MysqlSession,
         table: _Table,
         division: Sequence[str],
         part: int,
@@ -270,7 +270,7 @@ class MysqlReader(TableReader):
 
     def _requests(
         self,
-        connection: Session,
+        connection: MysqlSession,
         table: _Table,
         division: Sequence[str],
         part: int,
@@ -305,7 +305,7 @@ class MysqlReader(TableReader):
             first = step
         rows(connection, "COMMIT")
 
-    def _step(self, connection: Session, table: _Table, first: str, size: int, end: str = "") -> str:
+    def _step(self, connection: MysqlSession, table: _Table, first: str, size: int, end: str = "") -> str:
         """Return the bound `size` rows after `first`, or "" if fewer rows follow before `end`.
 
         It is always beyond `first`, even if many rows share the values of a bound.
@@ -320,7 +320,7 @@ class MysqlReader(TableReader):
         found = rows(connection, query)
         return table.key.bound(found[0]) if found else ""
 
-    def _table(self, connection: Session, collection: str) -> _Table:
+    def _table(self, connection: MysqlSession, collection: str) -> _Table:
         database, _, name = collection.partition(".")
         found = rows(
             connection,
@@ -355,7 +355,7 @@ def _columns(names: Sequence[str]) -> str:
 
 
 def _stream(
-    connection: Session, query: str, block: int, values: Sequence[object] | None = None
+    connection: MysqlSession, query: str, block: int, values: Sequence[object] | None = None
 ) -> Generator[tuple[Any, ...]]:
     """Yield the rows of `query` as they arrive: a table without a key may be of any size."""
     # Closing the cursor reads the remaining rows, at most until the server's limit for a query.

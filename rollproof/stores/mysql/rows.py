@@ -19,7 +19,7 @@ from rollproof.collection import Json
 from rollproof.errors import ActionFailed
 from rollproof.reading import open_regular
 from rollproof.stores.canonical import bytes_json, text_json
-from rollproof.stores.mysql.connection import Session, escaped_percents, quoted, quoted_table, rows
+from rollproof.stores.mysql.connection import MysqlSession, escaped_percents, quoted, quoted_table, rows
 from rollproof.stores.mysql.schema import tables_of
 from rollproof.stores.mysql.table import Column
 from rollproof.stores.tables import Schemas
@@ -29,7 +29,7 @@ from rollproof.system.files import create_file
 _INEXACT_KEYS = frozenset({"float", "double", "bit"})
 
 
-def write_floats(connection: Session, schemas: Schemas, path: Path) -> list[str]:
+def write_floats(connection: MysqlSession, schemas: Schemas, path: Path) -> list[str]:
     """Write a statement line for each value of `schemas`' tables that a dump changes.
 
     Returns the columns with values that could not be put back.
@@ -56,7 +56,7 @@ def write_floats(connection: Session, schemas: Schemas, path: Path) -> list[str]
     return left_out
 
 
-def put_floats_back(connection: Session, path: Path) -> None:
+def put_floats_back(connection: MysqlSession, path: Path) -> None:
     """Run the statements of `path`; each must change exactly one row."""
     rows(connection, "START TRANSACTION")
     with open_regular(path) as stream, closing(connection.cursor()) as cursor:
@@ -89,7 +89,7 @@ def _changed(name: str, column: str) -> str:
 
 
 def _statements(
-    connection: Session, name: str, column: str, key: Sequence[str], own: Sequence[str]
+    connection: MysqlSession, name: str, column: str, key: Sequence[str], own: Sequence[str]
 ) -> Iterator[str]:
     """Yield an UPDATE for each value; the columns `own`, which the server would set to now, are kept."""
     keys = [quoted(one) for one in key]
@@ -157,7 +157,7 @@ class RowReader:
         return row
 
 
-def prepare(connection: Session, lock_seconds: float) -> None:
+def prepare(connection: MysqlSession, lock_seconds: float) -> None:
     """Set the session for `insert`.
 
     With checks on, REPLACE could cascade and delete the rows that refer to the replaced row. The time zone is
@@ -168,7 +168,7 @@ def prepare(connection: Session, lock_seconds: float) -> None:
 
 
 def insert(
-    connection: Session,
+    connection: MysqlSession,
     collection: str,
     columns: Mapping[str, Column],
     row: Mapping[str, Any],
@@ -188,7 +188,7 @@ def insert(
     rows(connection, f"{into} ({names}) VALUES ({', '.join(places)})", values)
 
 
-def delete(connection: Session, collection: str, key: Sequence[Column], row: Mapping[str, Any]) -> None:
+def delete(connection: MysqlSession, collection: str, key: Sequence[Column], row: Mapping[str, Any]) -> None:
     """Delete the row whose `key`, the columns of a unique index, has the values of `row`."""
     columns = {column.name: column for column in key}
     places, values = _bound(columns, {name: row[name] for name in columns})

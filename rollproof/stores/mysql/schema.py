@@ -15,7 +15,7 @@ from pymysql.cursors import DictCursor
 from pymysql.err import MySQLError
 
 from rollproof.collection import Json
-from rollproof.stores.mysql.connection import Flavour, Session, quoted_table, rows, tables
+from rollproof.stores.mysql.connection import Flavour, MysqlSession, quoted_table, rows, tables
 from rollproof.stores.reach import Reach
 from rollproof.stores.tables import Schemas, first_difference
 
@@ -82,7 +82,7 @@ _COLLATIONS = (
 )
 
 
-def read_schemas(connection: Session, databases: Sequence[str], reach: Reach) -> Schemas:
+def read_schemas(connection: MysqlSession, databases: Sequence[str], reach: Reach) -> Schemas:
     """Return every table by ``database.table``, and every other object by its kind and name, sorted.
 
     Raises:
@@ -109,7 +109,7 @@ def read_schemas(connection: Session, databases: Sequence[str], reach: Reach) ->
 
 
 def _read(
-    connection: Session, source: _Source, databases: Sequence[str]
+    connection: MysqlSession, source: _Source, databases: Sequence[str]
 ) -> Iterator[tuple[str, tuple[str, ...], dict[str, Json]]]:
     """Yield the name, the path and the definition in each row of `source`."""
     query = f"SELECT * FROM information_schema.{source.query} AND {source.database} IN %s"  # noqa: S608 - constants
@@ -119,7 +119,7 @@ def _read(
         yield ".".join(map(str, names)), path, row
 
 
-def _rows(connection: Session, query: str, databases: Sequence[str]) -> Iterator[dict[str, Json]]:
+def _rows(connection: MysqlSession, query: str, databases: Sequence[str]) -> Iterator[dict[str, Json]]:
     with closing(connection.cursor(DictCursor)) as cursor:
         cursor.execute(query, [tuple(databases)])
         for row in cursor.fetchall():
@@ -160,7 +160,7 @@ def definers(schemas: Schemas) -> list[str]:
     return sorted({str(one["definer"]) for one in schemas.values() if "definer" in one})
 
 
-def broken_views(connection: Session, databases: Sequence[str]) -> dict[tuple[str, str], str]:
+def broken_views(connection: MysqlSession, databases: Sequence[str]) -> dict[tuple[str, str], str]:
     """Return the views that the server cannot describe, by database and name, with its error for each."""
     broken = {}
     query = "SELECT table_schema, table_name FROM information_schema.views WHERE table_schema IN %s"
@@ -179,7 +179,7 @@ def tables_of(schemas: Schemas) -> dict[str, dict[str, Json]]:
     return {name: one for name, one in schemas.items() if "columns" in one}
 
 
-def without_transactions(connection: Session, schemas: Schemas) -> list[str]:
+def without_transactions(connection: MysqlSession, schemas: Schemas) -> list[str]:
     """Return the tables whose engine has no transactions: a dump of them is not of one moment."""
     query = "SELECT engine FROM information_schema.engines WHERE transactions = 'YES'"
     engines = {engine for (engine,) in rows(connection, query)}

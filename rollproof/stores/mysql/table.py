@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rollproof.stores.contract import FIELD_BITS, HASH_BITS
-from rollproof.stores.mysql.connection import Session, quoted, rows
+from rollproof.stores.mysql.connection import MysqlSession, quoted, rows
 
 _COLUMNS = (
     "SELECT column_name, data_type, is_nullable, COALESCE(numeric_precision, 0),"
@@ -152,7 +152,7 @@ class Column:
         return self.sql if self.type == "json" or self.charset else f"CAST({self.sql} AS BINARY)"
 
 
-def read_columns(connection: Session, database: str, table: str) -> list[Column]:
+def read_columns(connection: MysqlSession, database: str, table: str) -> list[Column]:
     """Return a table's columns in their order; empty if the table does not exist."""
     return [
         Column(
@@ -259,7 +259,7 @@ class Key:
         return int(high) - int(low)
 
 
-def read_key(connection: Session, database: str, table: str, columns: Sequence[Column]) -> Key:
+def read_key(connection: MysqlSession, database: str, table: str, columns: Sequence[Column]) -> Key:
     """Return a table's key: the primary key, else a unique index without NULL, else an empty key."""
     query = _UNIQUE.format(on="is_visible = 'YES'" if connection.flavour == "mysql" else "ignored = 'NO'")
     by_name = {column.name: column for column in columns}

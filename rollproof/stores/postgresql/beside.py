@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rollproof.stores.contract import Beside, Rights
-from rollproof.stores.postgresql.client import MAINTENANCE, Session, rows
+from rollproof.stores.postgresql.client import MAINTENANCE, PostgresqlSession, rows
 from rollproof.stores.postgresql.schema import settings
 
 # Of a role no password; of settings those that somebody has set, in a file, on a command line or for a
@@ -45,13 +45,13 @@ WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND has_schema_privi
 SUPERUSER = "SUPERUSER"
 
 
-def read_beside(session: Session) -> Beside:
+def read_beside(session: PostgresqlSession) -> Beside:
     """Return what all databases of the server share, and the names of the others."""
     outside = tuple(name for (name,) in rows(session, _DATABASES, [MAINTENANCE]))
     return Beside(dict[str, Any](rows(session, _COMPARED)), outside)
 
 
-def rights(session: Session) -> Rights:
+def rights(session: PostgresqlSession) -> Rights:
     """Return what the account may change, and what it lacks to restore."""
     ((superuser,),) = rows(session, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
     if superuser:

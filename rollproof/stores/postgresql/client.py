@@ -41,7 +41,7 @@ _ENDED = ("08", "57P")
 _Found = TypeVar("_Found")
 
 
-class Session(psycopg.Connection[tuple[Any, ...]]):
+class PostgresqlSession(psycopg.Connection[tuple[Any, ...]]):
     """A connection of which each request ends by the end of `countdown`."""
 
     countdown: Countdown | None = None
@@ -60,7 +60,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             raise TimeoutError("no answer") from None
 
 
-class Postgresql(Client[Session]):
+class Postgresql(Client[PostgresqlSession]):
     """One account's connection to a `database`, in autocommit mode."""
 
     # The second one: texts that are not UTF-8, and bounds that are none.
@@ -75,7 +75,7 @@ class Postgresql(Client[Session]):
         self._database = database
         self._countdown = countdown
 
-    def connect(self) -> Session:
+    def connect(self) -> PostgresqlSession:
         """Connect and log in; each of the session's transactions is of one moment."""
         endpoint, account = self.reach.endpoint, self.reach.account
         seconds = self._countdown.left() if self._countdown else self.reach.deadline
@@ -85,7 +85,7 @@ class Postgresql(Client[Session]):
         if endpoint.tls:
             tls = {"sslmode": "verify-full", "sslrootcert": endpoint.ca or "system"}
         try:
-            session = Session.connect(
+            session = PostgresqlSession.connect(
                 host=endpoint.host,
                 port=endpoint.port,
                 user=account.user,
@@ -139,13 +139,13 @@ class Postgresql(Client[Session]):
 
 
 def rows(
-    session: Session, query: str, values: Sequence[object] | Mapping[str, object] | None = None
+    session: PostgresqlSession, query: str, values: Sequence[object] | Mapping[str, object] | None = None
 ) -> list[tuple[Any, ...]]:
     """Return all rows of `query`; placeholders are ``%s``, or ``%(name)s``. Without values, % is itself."""
     return session.execute(query.encode(), values).fetchall()
 
 
-def run(session: Session, statement: str) -> None:
+def run(session: PostgresqlSession, statement: str) -> None:
     """Run a statement without an answer."""
     session.execute(statement.encode())
 
@@ -171,7 +171,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def marks_of(session: Session) -> dict[str, Any]:
+def marks_of(session: PostgresqlSession) -> dict[str, Any]:
     """Return the server's product and version."""
     ((version,),) = rows(session, "SHOW server_version")
     return {"product": "postgresql", "server": version}

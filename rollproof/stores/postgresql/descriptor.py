@@ -90,7 +90,7 @@ DESCRIPTOR = Descriptor(
             fresh=f"{IN_VOLUME}50-rollproof.sql.",
         ),
     ),
-    keeper="rollproof.stores.postgresql.keeper:Keeper",
+    keeper="rollproof.stores.postgresql.keeper:PostgresqlKeeper",
     format_of=_format_of,
     clients="rollproof.stores.postgresql.keeper:PostgresqlClients",
 )

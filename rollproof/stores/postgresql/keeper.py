@@ -20,7 +20,7 @@ from rollproof.stores.postgresql import schema
 from rollproof.stores.postgresql.beside import rights
 from rollproof.stores.postgresql.client import (
     Postgresql,
-    Session,
+    PostgresqlSession,
     literal,
     maintenance_of,
     marks_of,
@@ -30,7 +30,7 @@ from rollproof.stores.postgresql.client import (
     run,
 )
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
-from rollproof.stores.postgresql.table import Table, read_table
+from rollproof.stores.postgresql.table import PostgresqlTable, read_table
 from rollproof.stores.reach import Countdown
 
 DUMP = "dump"
@@ -72,7 +72,7 @@ WHERE one.place IN (to_regclass(%(table)s), pg_partition_root(to_regclass(%(tabl
 """
 
 
-class Keeper(DumpKeeper):
+class PostgresqlKeeper(DumpKeeper):
     """The write side of a database of PostgreSQL. See `StoreKeeper`."""
 
     _profile: PostgresqlProfile
@@ -194,14 +194,14 @@ class Keeper(DumpKeeper):
                         run(session, f"{moved} WHERE {number} > last_value - (NOT is_called)::int")
 
     @contextmanager
-    def _connected(self, database: str, countdown: Countdown) -> Iterator[Session]:
+    def _connected(self, database: str, countdown: Countdown) -> Iterator[PostgresqlSession]:
         """Connect for the steps of one backup or restore, whose deadline is that of them all together."""
         with Postgresql(self._whole, database, countdown) as client, client.asked() as session:
             yield session
 
     def _kept(
         self,
-        session: Session,
+        session: PostgresqlSession,
         folder: Path,
         means: Means,
         method: str,
@@ -219,7 +219,7 @@ class Keeper(DumpKeeper):
             expected = "nothing that makes a backup or restore incomplete"
             raise self._failed(what, expected=expected, observed=", ".join(found), hint=hint)
 
-    def _way(self, session: Session) -> tuple[str, ...]:
+    def _way(self, session: PostgresqlSession) -> tuple[str, ...]:
         """Return the options by which a program in the container connects to the session's database."""
         ((port, database),) = rows(session, "SELECT current_setting('port'), current_database()")
         way = f"host=127.0.0.1 port={port} dbname='{database}' application_name={NAME}"
@@ -235,13 +235,13 @@ class Keeper(DumpKeeper):
         )
 
 
-def _delete(session: Session, table: Table, row: Mapping[str, str | None]) -> None:
+def _delete(session: PostgresqlSession, table: PostgresqlTable, row: Mapping[str, str | None]) -> None:
     """Delete the row with the key of `row`."""
     key = ", ".join(literal(str(row[name])) for name in table.key)
     run(session, f"DELETE {table.rows} WHERE ROW({table.order}) = ROW({key})")
 
 
-def _put_large_object(session: Session, values: Mapping[str, str], *, overwrite: bool) -> None:
+def _put_large_object(session: PostgresqlSession, values: Mapping[str, str], *, overwrite: bool) -> None:
     """Make a large object of literals of its number, owner and bytes; `overwrite` replaces that of now."""
     number = f"{values['oid']}::oid"
     if overwrite:

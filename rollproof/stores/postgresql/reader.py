@@ -19,7 +19,7 @@ from rollproof.stores.policy import excluded_of
 from rollproof.stores.postgresql import beside, schema
 from rollproof.stores.postgresql.client import (
     Postgresql,
-    Session,
+    PostgresqlSession,
     literal,
     maintenance_of,
     marks_of,
@@ -29,7 +29,7 @@ from rollproof.stores.postgresql.client import (
     run,
 )
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
-from rollproof.stores.postgresql.table import Table, read_table, texts
+from rollproof.stores.postgresql.table import PostgresqlTable, read_table, texts
 from rollproof.stores.postgresql.vectors import VectorReader
 from rollproof.stores.reach import Readable
 from rollproof.stores.tables import ASKED_ROWS, BLOCK, Rows, revision_columns
@@ -71,18 +71,18 @@ class PostgresqlReader(VectorReader):
         self._database = self._profile.databases[0]
         self._idle = Idle(lambda: Postgresql(self._reach, self._database, read_only=True))
 
-    def _tables(self, session: Session) -> list[str]:
+    def _tables(self, session: PostgresqlSession) -> list[str]:
         return schema.tables(session)
 
-    def _count(self, session: Session, names: Sequence[str]) -> dict[str, int]:
+    def _count(self, session: PostgresqlSession, names: Sequence[str]) -> dict[str, int]:
         return schema.count_rows(session, names)
 
-    def _few(self, session: Session, name: str) -> int:
+    def _few(self, session: PostgresqlSession, name: str) -> int:
         some = f"SELECT FROM ONLY {quoted_table(name)} LIMIT {ASKED_ROWS}"
         ((number,),) = rows(session, f"SELECT count(*) FROM ({some}) AS few")
         return int(number)
 
-    def _server(self, session: Session) -> str:
+    def _server(self, session: PostgresqlSession) -> str:
         return f"PostgreSQL {marks_of(session)['server']}"
 
     def marks(self) -> Marks:
@@ -173,7 +173,7 @@ class PostgresqlReader(VectorReader):
             found = rows(session, f"{query} WHERE {each[0]} IN ({wanted})")
         return {*found} & {*names}
 
-    def _step(self, session: Session, table: Table, first: str, size: int) -> str:
+    def _step(self, session: PostgresqlSession, table: PostgresqlTable, first: str, size: int) -> str:
         if not table.key:
             return ""
         query = f"SELECT {', '.join(table.shown)} {table.rows} WHERE {table.between(first, '')}"
@@ -202,8 +202,8 @@ class PostgresqlReader(VectorReader):
 
     def _rows(
         self,
-        session: Session,
-        table: Table,
+        session: PostgresqlSession,
+        table: PostgresqlTable,
         division: Sequence[str],
         part: int,
         pace: Pace,
@@ -219,18 +219,18 @@ class PostgresqlReader(VectorReader):
             for row in found:
                 yield table.key_text(row[:keys], row[keys]), row[keys], row[keys + 1 :]
 
-    def _whole(self, table: Table) -> tuple[Sequence[str], Callable[[Sequence[Any]], Json]]:
+    def _whole(self, table: PostgresqlTable) -> tuple[Sequence[str], Callable[[Sequence[Any]], Json]]:
         # Each value is in the server's own text.
         return texts(table.stored), lambda values: dict(zip(table.stored, values, strict=True))
 
-    def _table(self, session: Session, collection: str) -> Table:
+    def _table(self, session: PostgresqlSession, collection: str) -> PostgresqlTable:
         table = read_table(session, collection, excluded_of(self._profile, collection))
         if table is None:
             raise self._no_table(collection)
         return table
 
 
-def _stream(session: Session, query: str, block: int) -> Generator[tuple[Any, ...]]:
+def _stream(session: PostgresqlSession, query: str, block: int) -> Generator[tuple[Any, ...]]:
     """Yield the rows of `query`, `block` at a time, in the session's transaction."""
     with psycopg.ServerCursor(session, "rollproof") as cursor:
         cursor.itersize = block

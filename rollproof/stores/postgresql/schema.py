@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rollproof.stores.postgresql.client import Session, quoted_table, rows
+from rollproof.stores.postgresql.client import PostgresqlSession, quoted_table, rows
 from rollproof.stores.tables import Schemas, first_difference
 
 LARGE_OBJECTS = "pg_catalog.pg_largeobject_metadata"
@@ -180,7 +180,7 @@ WHERE l.oid IN (SELECT a.attcollation FROM pg_attribute AS a JOIN pg_class AS c 
 }
 
 
-def read_schemas(session: Session) -> Schemas:
+def read_schemas(session: PostgresqlSession) -> Schemas:
     """Return every table by ``schema.table``, and every other object by its kind and name, sorted."""
     found: Schemas = dict(_read(session, _RELATIONS))
     for kind, query in _PARTS.items():
@@ -193,17 +193,17 @@ def read_schemas(session: Session) -> Schemas:
     return dict(sorted(found.items()))
 
 
-def _read(session: Session, query: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _read(session: PostgresqlSession, query: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for (row,) in rows(session, f"SELECT to_jsonb(one) FROM ({query}) AS one"):
         yield row.pop("of"), settled(row)
 
 
-def tables(session: Session) -> list[str]:
+def tables(session: PostgresqlSession) -> list[str]:
     """Return the database's tables, and the partitions of others, as ``schema.table``, sorted."""
     return sorted(name for (name,) in rows(session, _TABLES))
 
 
-def count_rows(session: Session, names: Sequence[str]) -> dict[str, int]:
+def count_rows(session: PostgresqlSession, names: Sequence[str]) -> dict[str, int]:
     """Return the exact numbers of rows of tables by ``schema.table``, all as of one moment."""
     with session.transaction():
         return {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from rollproof.stores.contract import FIELD_BITS, HASH_BITS
 from rollproof.stores.names import key_text
-from rollproof.stores.postgresql.client import Session, literal, quoted, quoted_table, rows
+from rollproof.stores.postgresql.client import PostgresqlSession, literal, quoted, quoted_table, rows
 from rollproof.stores.postgresql.schema import LARGE_OBJECTS, ORDER, owned
 
 # Generated ones are computed by the server; if only when they are read (PostgreSQL 18), they are left out.
@@ -45,7 +45,7 @@ FROM pg_largeobject_metadata AS m)
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PostgresqlTable:
     """A table prepared for reading: its columns, those that a dump has, that identify a row, and in its hash.
 
     `key` is empty for a table without a unique index of every row.
@@ -117,11 +117,13 @@ class Table:
         return [literal(str(value)) for value in values]
 
 
-def read_table(session: Session, collection: str, excluded: frozenset[str] = frozenset()) -> Table | None:
+def read_table(
+    session: PostgresqlSession, collection: str, excluded: frozenset[str] = frozenset()
+) -> PostgresqlTable | None:
     """Return a table whose hashes leave out the columns `excluded`; None if there is no such table."""
     if collection == LARGE_OBJECTS:
         compared = tuple(name for name in ("oid", "owner", "rights", "content") if name not in excluded)
-        return Table(collection, compared, ("oid", "owner", "bytes"), ("oid",), compared)
+        return PostgresqlTable(collection, compared, ("oid", "owner", "bytes"), ("oid",), compared)
     place = [quoted_table(collection)]
     found = rows(session, _COLUMNS, place)
     if not found:
@@ -130,7 +132,7 @@ def read_table(session: Session, collection: str, excluded: frozenset[str] = fro
     stored = tuple(name for name, generated, _ in found if not generated)
     key = tuple(one for (names,) in rows(session, _KEY, place) for one in names)
     hashed = tuple(name for name in columns if name not in excluded)
-    return Table(collection, columns, stored, key, hashed, found[0][2])
+    return PostgresqlTable(collection, columns, stored, key, hashed, found[0][2])
 
 
 def texts(columns: Sequence[str]) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from rollproof.stores.contract import LOADED, Vector
 from rollproof.stores.names import key_text, key_values
-from rollproof.stores.postgresql.client import Session, literal, quoted_table, rows, run
-from rollproof.stores.postgresql.table import Table
+from rollproof.stores.postgresql.client import PostgresqlSession, literal, quoted_table, rows, run
+from rollproof.stores.postgresql.table import PostgresqlTable
 from rollproof.stores.tables import TableReader
 from rollproof.stores.vectors import Searched, Searcher
 
@@ -46,13 +46,13 @@ class Vectors:
     `expression` and `type` are as the index has them: only by these a search goes through it.
     """
 
-    table: Table
+    table: PostgresqlTable
     expression: str
     type: str
     operator: str
     dimensions: str
 
-    def at(self, session: Session, bound: str) -> Iterator[list[float]]:
+    def at(self, session: PostgresqlSession, bound: str) -> Iterator[list[float]]:
         """Yield the first vector from a bound of the table's division on that has a distance to others."""
         itself = f"{self.expression} {self.operator} {self.expression}"
         found = rows(
@@ -65,7 +65,7 @@ class Vectors:
 
     def nearest(
         self,
-        session: Session,
+        session: PostgresqlSession,
         vector: Sequence[float],
         limit: int,
         *,
@@ -119,7 +119,7 @@ class VectorReader(TableReader, Searched):
             for bound in bounds:
                 yield from found.at(session, bound)
 
-    def _searched(self, session: Session, collection: str) -> Vectors:
+    def _searched(self, session: PostgresqlSession, collection: str) -> Vectors:
         found = read_vectors(session, self._table(session, collection))
         if found is None:
             raise self._reach.failed(
@@ -130,7 +130,7 @@ class VectorReader(TableReader, Searched):
         return found
 
 
-def read_vectors(session: Session, table: Table) -> Vectors | None:
+def read_vectors(session: PostgresqlSession, table: PostgresqlTable) -> Vectors | None:
     """Return what of a table can be searched; None without a key, or without vectors."""
     found = rows(session, _SEARCHED, {"table": quoted_table(table.name)}) if table.key else []
     return Vectors(table, *found[0]) if found else None

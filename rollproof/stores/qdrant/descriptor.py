@@ -50,5 +50,5 @@ DESCRIPTOR = Descriptor(
             "QDRANT__SERVICE__READ_ONLY_API_KEY for the reader, in `environment` of its service.",
         ),
     ),
-    keeper="rollproof.stores.qdrant.keeper:Keeper",
+    keeper="rollproof.stores.qdrant.keeper:QdrantKeeper",
 )

@@ -37,7 +37,7 @@ class _Collection(Model):
     shape: tuple[dict[str, Any], dict[str, Any]]
 
 
-class _Details(Model):
+class _QdrantDetails(Model):
     """`aliases` maps an alias to its collection."""
 
     server: str
@@ -45,7 +45,7 @@ class _Details(Model):
     collections: dict[str, _Collection]
 
 
-class Keeper(StoreKeeper):
+class QdrantKeeper(StoreKeeper):
     """Write side of one Qdrant. See `StoreKeeper`."""
 
     _profile: QdrantProfile
@@ -80,7 +80,7 @@ class Keeper(StoreKeeper):
                 observed=after,
                 hint="something writes: stop the application's writers first",
             )
-        details = _Details(server=self._rest.version(), aliases=aliases, collections=collections)
+        details = _QdrantDetails(server=self._rest.version(), aliases=aliases, collections=collections)
         return write_package(
             folder,
             kind=self.kind,
@@ -98,7 +98,7 @@ class Keeper(StoreKeeper):
         """
         countdown = self._whole.start()
         package = read_package(folder, kind=self.kind)
-        recorded = _Details.model_validate(package.details)
+        recorded = _QdrantDetails.model_validate(package.details)
         notes = self._remove_aliases(recorded)
         for name, collection in sorted(recorded.collections.items()):
             self._send(name, collection, package, countdown)
@@ -180,7 +180,7 @@ class Keeper(StoreKeeper):
         """Return the aliases of `collections`."""
         return {alias: name for alias, name in self._rest.aliases().items() if name in collections}
 
-    def _remove_aliases(self, recorded: _Details) -> list[str]:
+    def _remove_aliases(self, recorded: _QdrantDetails) -> list[str]:
         """Remove the aliases that the backup does not have; return notes on the removed ones.
 
         This comes first: an alias with the name of a backed-up collection would receive its snapshot.
@@ -196,7 +196,7 @@ class Keeper(StoreKeeper):
             f"alias {alias} of {name} came after the backup and was deleted" for alias, name in doomed.items()
         ]
 
-    def _create_aliases(self, recorded: _Details) -> None:
+    def _create_aliases(self, recorded: _QdrantDetails) -> None:
         present = self._rest.aliases()
         self._change_aliases(
             [
@@ -210,7 +210,7 @@ class Keeper(StoreKeeper):
         if actions:
             self._rest.call("POST", "/collections/aliases", {"actions": actions})
 
-    def _expect_back(self, recorded: _Details, records: Mapping[str, int]) -> None:
+    def _expect_back(self, recorded: _QdrantDetails, records: Mapping[str, int]) -> None:
         """Compare counts, aliases and configurations with the backup's."""
         counts = self._counts()
         sides: dict[str, tuple[object, object]] = {

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from rollproof.errors import Wrong
+from rollproof.errors import ProfileMistake
 from rollproof.profile.recognition import Recognition, Statements
-from rollproof.profile.sections import Place, WatchedProfile
+from rollproof.profile.sections import NamePlace, WatchedProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Means
 
 
@@ -28,7 +28,9 @@ class RedisProfile(WatchedProfile):
         for pattern in self.patterns:
             number, colon, glob = pattern.partition(":")
             if not colon or number not in map(str, self.databases) or "\\" in glob:
-                raise Wrong('patterns such as "0:token:*", of its databases and without \\', repr(pattern))
+                raise ProfileMistake(
+                    'patterns such as "0:token:*", of its databases and without \\', repr(pattern)
+                )
         return self
 
     @property
@@ -45,10 +47,10 @@ def _keeps_less(profile: RedisProfile) -> str:
     return "restore = 'flush', which keeps no backup" if profile.emptied else ""
 
 
-def _wrong_place(place: Place) -> Wrong | None:
+def _wrong_place(place: NamePlace) -> ProfileMistake | None:
     if place.fields != ("key",) or place.collection.count("*") != 1:
         expected = "field key of a pattern with one *"
-        return Wrong(expected, f"{', '.join(place.fields)} of {place.collection}")
+        return ProfileMistake(expected, f"{', '.join(place.fields)} of {place.collection}")
     return None
 
 
@@ -96,7 +98,7 @@ DESCRIPTOR = Descriptor(
             "profile has the one account that the application has too.",
         ),
     ),
-    keeper="rollproof.stores.redis.keeper:Keeper",
+    keeper="rollproof.stores.redis.keeper:RedisKeeper",
     clients="rollproof.stores.redis.keeper:RedisClients",
     sweep="rollproof.stores.redis.client:sweep",
 )

@@ -46,7 +46,7 @@ from rollproof.system.side_by_side import batched
 CHUNK = 200
 
 
-class Keeper(RecordKeeper):
+class RedisKeeper(RecordKeeper):
     """The write side of a Redis server. See `StoreKeeper`."""
 
     _profile: RedisProfile

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rollproof.collection import Json
-from rollproof.errors import Wrong
+from rollproof.errors import ProfileMistake
 from rollproof.profile.recognition import Recognition, Statements
-from rollproof.profile.sections import Account, Address, Place, StoreProfile
+from rollproof.profile.sections import Account, Address, NamePlace, StoreProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Means
 
 VERSIONS = "versions "
@@ -40,9 +40,9 @@ def _keeps_less(profile: S3Profile) -> str:
     return "backup = 'versions', which keeps no copy" if profile.backup == "versions" else ""
 
 
-def _wrong_place(place: Place) -> Wrong | None:
+def _wrong_place(place: NamePlace) -> ProfileMistake | None:
     if place.fields != ("key",):
-        return Wrong(f"field key of {place.collection}", ", ".join(place.fields))
+        return ProfileMistake(f"field key of {place.collection}", ", ".join(place.fields))
     return None
 
 
@@ -111,5 +111,5 @@ DESCRIPTOR = Descriptor(
             "the project a one-shot service with mc that runs these commands once the server is healthy.",
         ),
     ),
-    keeper="rollproof.stores.s3.keeper:Keeper",
+    keeper="rollproof.stores.s3.keeper:S3Keeper",
 )

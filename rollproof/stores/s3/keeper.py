@@ -59,7 +59,7 @@ Listing = Mapping[str, Object]
 Objects = Mapping[tuple[str, str], StoredObject]
 
 
-class Keeper(RecordKeeper):
+class S3Keeper(RecordKeeper):
     """The write side of an S3 server. See `StoreKeeper`."""
 
     _profile: S3Profile

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from rollproof.baseline.comparison import Comparison
+from rollproof.baseline.comparison import CollectionComparison
 from rollproof.baseline.demands import demands_of
 from rollproof.baseline.folder import Baseline, BaselineDraft
 from rollproof.baseline.recording import SamplePlan, record_collection, record_content, record_store
@@ -122,7 +122,7 @@ def test_digests_by_workers_are_those_of_the_reader_and_what_differs_is_named(
         digests = cluster.digests_of(place.kind, name, replace(recorded, seconds=4.0), baseline)
         assert digests is not None
 
-        def compared() -> Comparison:
+        def compared() -> CollectionComparison:
             plan = SamplePlan(tuple(range(PARTS)), inf)
             path = tmp_path / "records.db"
             return compare(reader, name, recorded, path, plan, Pace(), digests=digests)

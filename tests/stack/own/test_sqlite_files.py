@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rollproof.contract.subject import Reading, read
+from rollproof.contract.subject import CollectionState, read
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.profile.sections import Policy
@@ -91,11 +91,11 @@ class Volume:
         profile = self.project.profile(DATA).model_copy(update=changes)
         return open_reader(STORE, profile, self.project.engine)
 
-    def read(self, **changes: Any) -> Reading:  # noqa: ANN401 - likewise
+    def read(self, **changes: Any) -> CollectionState:  # noqa: ANN401 - likewise
         with self.reader(**changes) as opened:
             records = [one for _, one in opened.records(DATA, ("",), [0], Pace())]
             assert opened.count(DATA) == len(records)
-            return Reading({}, {f"{one.key} {number}": one for number, one in enumerate(records)})
+            return CollectionState({}, {f"{one.key} {number}": one for number, one in enumerate(records)})
 
     def keeper(self, **changes: Any) -> StoreKeeper:  # noqa: ANN401 - likewise
         profile = self.project.profile(DATA).model_copy(update=changes)

@@ -18,7 +18,7 @@ from rollproof.cli.command_line import main
 from rollproof.errors import ExitCode
 from rollproof.init.initial import texts_of
 from rollproof.init.parts import Looked, parts_of
-from rollproof.init.stack import Stack, stack_of
+from rollproof.init.stack import ComposeFiles, stack_of
 from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import ROOT
@@ -261,7 +261,7 @@ def config() -> dict[str, Any]:
     return found
 
 
-def _texts(stack: Stack, **seen: Any) -> tuple[str, str, list[str]]:  # noqa: ANN401 - fields of what was seen
+def _texts(stack: ComposeFiles, **seen: Any) -> tuple[str, str, list[str]]:  # noqa: ANN401 - fields of what was seen
     output = Path("shop.toml")
     return texts_of(Looked(stack, parts_of(stack), **seen), output, output.with_suffix(".accounts.sh"))
 

@@ -16,7 +16,7 @@ import pytest
 
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.incident.incident import incidents_of
-from rollproof.incident.rehearsals import Part
+from rollproof.incident.rehearsals import RollbackPart
 from staging.stack.stack import Stack
 from tests.real_git import git
 from tests.run_outcome import Outcome
@@ -35,7 +35,7 @@ def possible(part: str) -> str:
     return f"test_rollback_is_possible_now[{part}]"
 
 
-PLAN, IMAGES, COMPOSE_FILES, FORESIGHT, REFUSALS = map(possible, Part)
+PLAN, IMAGES, COMPOSE_FILES, FORESIGHT, REFUSALS = map(possible, RollbackPart)
 # Without a plan it cannot be told what would not work, nor what would refuse it.
 OF_A_PLAN = (PLAN, FORESIGHT, REFUSALS)
 

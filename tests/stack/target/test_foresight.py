@@ -16,7 +16,7 @@ from rollproof.baseline.facts import RecordedContainer, RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.planning import foresight
 from rollproof.planning.foresight import Foreseen, foresee, revisions_of
 from rollproof.planning.plan import Plan
@@ -105,7 +105,7 @@ def test_a_database_one_revision_ahead_of_its_image_is_refused(
     application = target.application.model_copy(update={"migrations": {"backend": Migrations(**section)}})
     known = target.model_copy(update={"application": application})
     baseline = Baseline(tmp_path, target.name, "2026-12-03T12:00:00+00:00", facts("0" * 40))
-    plan = Plan(RollbackRequest(Kind.SERVICE, "0" * 40, ("backend",)), baseline, (("backend",),))
+    plan = Plan(RollbackRequest(RollbackKind.SERVICE, "0" * 40, ("backend",)), baseline, (("backend",),))
     # The database is at FIRST: one image knows it, the other is of a time before it.
     for files, expected in ((TWO, Fit.FITS), ({"0.py": revision("0a1b2c3d4e5f")}, Fit.REFUSED)):
         with image_of(files, tmp_path) as made:
@@ -130,7 +130,7 @@ def test_a_whole_stack_is_judged(target: Target, engine: ContainerEngine, tmp_pa
     recorded = replace(facts("0" * 40), containers=containers, stores=stores)
     baseline = Baseline(tmp_path, target.name, "2026-12-03T12:00:00+00:00", recorded)
     images = {one.service: "sha256:another" for one in there}
-    plan = Plan(RollbackRequest(Kind.FULL, "0" * 40), baseline, (("backend",),), images)
+    plan = Plan(RollbackRequest(RollbackKind.FULL, "0" * 40), baseline, (("backend",),), images)
     judged = foresee(target, plan, engine)
     found = {one.what.partition(",")[0]: one.judgement.fit for one in judged}
     fits = {f"data of {name}": Fit.FITS for name in JUDGED}
@@ -141,7 +141,9 @@ def test_a_database_that_a_restore_of_the_whole_server_would_overwrite_refuses_i
     target: Target, engine: ContainerEngine, operators: Operators, tmp_path: Path
 ) -> None:
     baseline = Baseline(tmp_path, target.name, "2026-12-03T12:00:00+00:00", facts("0" * 40))
-    plan = Plan(RollbackRequest(Kind.DATABASE, "0" * 40, ("milvus",)), baseline, (), stores=("milvus",))
+    plan = Plan(
+        RollbackRequest(RollbackKind.DATABASE, "0" * 40, ("milvus",)), baseline, (), stores=("milvus",)
+    )
 
     def judged() -> Foreseen:
         (found,) = [one for one in foresee(target, plan, engine) if one.what.startswith("what milvus holds")]

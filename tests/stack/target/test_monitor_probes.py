@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from rollproof.errors import Problem
-from rollproof.monitoring.probes.probe import Probe, Reading
+from rollproof.monitoring.probes.probe import Probe, ProbeResult
 from rollproof.monitoring.probes.probes import probes_of
 from rollproof.profile.profile import Target
 from staging.target.operators import undone
@@ -47,7 +47,7 @@ def probes(watched: Target) -> Iterator[dict[str, Probe]]:
         yield made
 
 
-def asked(probe: Probe) -> Reading | Problem:
+def asked(probe: Probe) -> ProbeResult | Problem:
     """Return what a probe reads, or why it does not know."""
     try:
         return probe.ask()
@@ -55,10 +55,11 @@ def asked(probe: Probe) -> Reading | Problem:
         return problem
 
 
-def well(probe: Probe) -> Reading:
+def well(probe: Probe) -> ProbeResult:
     """Wait until a probe is well."""
     return cast(
-        "Reading", until(lambda: asked(probe), lambda said: isinstance(said, Reading) and said.ok is True)
+        "ProbeResult",
+        until(lambda: asked(probe), lambda said: isinstance(said, ProbeResult) and said.ok is True),
     )
 
 
@@ -80,13 +81,13 @@ def test_requests_that_fail_and_log_ins_that_are_refused_are_counted(
 
     def counted(**wanted: int) -> bool:
         said = asked(probe)
-        figures = said.figures if isinstance(said, Reading) else {}
+        figures = said.figures if isinstance(said, ProbeResult) else {}
         for name in ("requests", "errors", "log_ins", "failed_log_ins"):
             seen[name] = seen.get(name, 0) + figures.get(name, 0)
         return {name: seen[name] for name in wanted} == wanted
 
-    def failing(said: Reading | Problem) -> bool:
-        return isinstance(said, Reading) and said.figures["errors"] > 0
+    def failing(said: ProbeResult | Problem) -> bool:
+        return isinstance(said, ProbeResult) and said.figures["errors"] > 0
 
     # What was asked before is not counted again.
     asked(probe)
@@ -103,7 +104,7 @@ def test_requests_that_fail_and_log_ins_that_are_refused_are_counted(
             for _ in range(5):
                 assert user.get("/api/v1/base/nothing").status_code == 503
             said = until(lambda: asked(probe), failing)
-            assert isinstance(said, Reading)
+            assert isinstance(said, ProbeResult)
             assert not said.ok
             assert said.figures["errors"] <= 5
             assert said.figures["p95"] < 5000

@@ -11,7 +11,7 @@ from app.identity import vector_collection
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable, UsageProblem
 from rollproof.profile.profile import Target
-from rollproof.profile.sections import Place, Reference
+from rollproof.profile.sections import NamePlace, Reference
 from rollproof.redaction.personal import Personal
 from rollproof.stores.reader import Reader
 from rollproof.stores.references import follow, require_whole
@@ -29,7 +29,7 @@ NOBODY = Personal(())
 def reference(referencing: str, referenced: str, **where: str) -> Reference:
     """Make a reference of two places, each ``store/collection/field,field``."""
     of, to = (
-        Place(store=store, collection=collection, fields=tuple(fields.split(",")))
+        NamePlace(store=store, collection=collection, fields=tuple(fields.split(",")))
         for store, collection, fields in (text.split("/") for text in (referencing, referenced))
     )
     return Reference(referencing=of, referenced=to, where=where)

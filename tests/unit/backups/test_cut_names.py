@@ -10,7 +10,7 @@ from rollproof.incident.incident import Incident
 from rollproof.incident.rollbacks import went_back
 from rollproof.planning.cut_names import CutNames
 from rollproof.planning.plan import plan_database, plan_emergency
-from rollproof.profile.sections import Place, Reference
+from rollproof.profile.sections import NamePlace, Reference
 from rollproof.record_names import SUPERSEDED, UNFINISHED
 from rollproof.stores.references import text_of
 from rollproof.system.record_files import sealed_json
@@ -18,8 +18,8 @@ from rollproof.verdict import Verdict
 from tests.world.sandbox import Sandbox, back_up
 
 ROWS = Reference(
-    referencing=Place(store="mysql", collection="shop.rows", fields=("owner",)),
-    referenced=Place(store="redis", collection="shop.users", fields=("name",)),
+    referencing=NamePlace(store="mysql", collection="shop.rows", fields=("owner",)),
+    referenced=NamePlace(store="redis", collection="shop.users", fields=("name",)),
 )
 OWN = ROWS.model_copy(update={"referenced": ROWS.referencing})
 

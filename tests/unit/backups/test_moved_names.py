@@ -14,7 +14,7 @@ from rollback_actions.backup import whole_backup
 from rollproof.backups.moved_names import MOST_NAMES, digests_at, read_names
 from rollproof.backups.sets import BackupSet, read_backup
 from rollproof.errors import Problem, Unverifiable
-from rollproof.profile.sections import Place, Reference
+from rollproof.profile.sections import NamePlace, Reference
 from rollproof.stores.contract import RecordHash
 from rollproof.stores.names import Name
 from rollproof.stores.package import Kept
@@ -25,8 +25,8 @@ from tests.world.stores import Content
 
 USER = "anna@example.org"
 ROWS = Reference(
-    referencing=Place(store="mysql", collection="shop.rows*", fields=("owner",)),
-    referenced=Place(store="redis", collection="shop.users", fields=("name",)),
+    referencing=NamePlace(store="mysql", collection="shop.rows*", fields=("owner",)),
+    referenced=NamePlace(store="redis", collection="shop.users", fields=("name",)),
 )
 Held = list[str | None] | Unverifiable
 

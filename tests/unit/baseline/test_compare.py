@@ -23,7 +23,7 @@ from rollproof.judgement.finding import Aspect, Finding
 from rollproof.monitoring.probes import record_probe
 from rollproof.monitoring.probes.record_probe import Missed, missed_records
 from rollproof.observation.observation import findings_on
-from rollproof.observation.store import Reading
+from rollproof.observation.store import StoreReading
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import Policy
 from rollproof.runbook import store_in
@@ -55,7 +55,7 @@ def finding_on(name: str, verdict: Verdict, observed: str) -> Finding:
 
 def found(target: Target, recorder: BaselineRecorder, content: Content) -> list[tuple[str, Verdict]]:
     """Return the aspects that did not pass, and those of records."""
-    reading = Reading(target, ENGINE, lambda: recorder.baseline, open_reader=opener(content))
+    reading = StoreReading(target, ENGINE, lambda: recorder.baseline, open_reader=opener(content))
     return [
         (f"{one.store}/{one.name} {one.aspect}", one.verdict)
         for one in findings_on(reading)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.baseline.comparison import Comparison, compare_records
+from rollproof.baseline.comparison import CollectionComparison, compare_records
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.recording import Coverage, SamplePlan, plan, shares_of_stores
 from rollproof.collection import Json
@@ -86,7 +86,7 @@ def recorded(tmp_path: Path) -> tuple[RecordedCollection, Path]:
 
 def compared(
     recorded: tuple[RecordedCollection, Path], content: StandIn, plan: SamplePlan | None = None
-) -> Comparison:
+) -> CollectionComparison:
     collection, path = recorded
     everything = plan or SamplePlan(tuple(range(len(collection.division))), inf)
     return compare(content, "c", collection, path, everything, Pace())  # type: ignore[arg-type]
@@ -235,7 +235,7 @@ def talk(key: str, at: int | None = 1, text: int = 1) -> RecordHash:
 def test_what_users_touch_may_change_and_not_vanish(
     store: StoreProfile, collection: str, now: list[RecordHash], *, wrong: bool, said: str
 ) -> None:
-    found = Comparison(Coverage(1, 1, 2), by_users=by_users_of(store, collection))
+    found = CollectionComparison(Coverage(1, 1, 2), by_users=by_users_of(store, collection))
     compare_records([talk("a"), talk("b")], now, found)
     assert found.wrong(policy_of(store, collection)) is wrong
     assert str(found).endswith(f" changed{', 1 touched' * ('touched' in said)} ({said})")
@@ -245,7 +245,7 @@ def test_what_users_touch_may_change_and_not_vanish(
 
 
 def test_fields_in_another_order_are_named_as_that() -> None:
-    found = Comparison(Coverage(1, 1, 1))
+    found = CollectionComparison(Coverage(1, 1, 1))
     fields = {"text": 1, "at": 2}
     compare_records([RecordHash("a", 1, fields)], [RecordHash("a", 2, dict(reversed(fields.items())))], found)
     assert "(changed a: the order of its fields)" in str(found)
@@ -288,7 +288,7 @@ def test_users_may_delete_a_usual_share_or_so_many_an_hour(
     store = load_target(write_profile(tmp_path, more)).stores["mysql"]
     most = deletable(store, "talks", records, 3600 * hours)
     before = [talk(f"{number:04}") for number in range(records)]
-    found = Comparison(Coverage(1, 1, records), deletable=most)
+    found = CollectionComparison(Coverage(1, 1, records), deletable=most)
     compare_records(before, before[deleted:], found)
     assert found.wrong(Policy.DELETES) is not allowed
     assert f"{deleted} deleted" in found.by_people or not most

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rollproof.doctor.every_need import every_need
-from rollproof.doctor.examination import Examination, Line, Need, NeedState, Wrong, examine
+from rollproof.doctor.examination import Examination, Line, Need, NeedState, UnmetNeed, examine
 from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
 from rollproof.stores.contract import Untold
@@ -30,8 +30,8 @@ def page(*lines: Line, seconds: float = 1.0) -> Examination:
 @pytest.mark.parametrize(
     ("error", "state"),
     [
-        (Wrong("good", "bad", "mend it"), NeedState.WRONG),
-        (Wrong("good", "bad", "mend it", NeedState.ABSENT), NeedState.ABSENT),
+        (UnmetNeed("good", "bad", "mend it"), NeedState.WRONG),
+        (UnmetNeed("good", "bad", "mend it", NeedState.ABSENT), NeedState.ABSENT),
         (Unverifiable(**SIDES), NeedState.WRONG),
         (Untold(**SIDES), NeedState.UNKNOWN),
     ],

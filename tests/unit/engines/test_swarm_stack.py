@@ -8,7 +8,7 @@ import pytest
 
 from rollback_actions.containers.swarm import stack_file, stopping
 from rollproof.engines.engine import Mount
-from rollproof.engines.swarm.stack import NOWHERE, STOPPED, Node, Service, Stack, Task, context_of
+from rollproof.engines.swarm.stack import NOWHERE, STOPPED, Node, StackState, SwarmService, Task, context_of
 from rollproof.errors import Unverifiable
 
 NODES = {
@@ -17,13 +17,15 @@ NODES = {
 }
 
 
-def service(**more: Any) -> Service:  # noqa: ANN401 - as the engine writes it
+def service(**more: Any) -> SwarmService:  # noqa: ANN401 - as the engine writes it
     spec = {
         "Name": "shop_api",
         "Mode": {"Replicated": {"Replicas": 1}},
         "TaskTemplate": {"ContainerSpec": {}},
     }
-    return Service("api", {"ID": "api", "Spec": {**spec, **more.pop("spec", {})}, "UpdatedAt": "2", **more})
+    return SwarmService(
+        "api", {"ID": "api", "Spec": {**spec, **more.pop("spec", {})}, "UpdatedAt": "2", **more}
+    )
 
 
 def task(
@@ -34,8 +36,8 @@ def task(
     return Task({"ID": name, **of, "DesiredState": wanted, "Status": status})
 
 
-def current(*tasks: Task, of: Service | None = None) -> list[str]:
-    return [one.id for one in Stack({}, tasks, NODES).current(of or service())]
+def current(*tasks: Task, of: SwarmService | None = None) -> list[str]:
+    return [one.id for one in StackState({}, tasks, NODES).current(of or service())]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_failures_count_since_the_service_was_changed() -> None:
     failed = [task(f"{n}", "failed", "shutdown", made=made) for n, made in enumerate(("1", "2.5", "2.7"))]
     elsewhere = task("other slot", "failed", "shutdown", slot=2)
     now = task("now", "running")
-    found = Stack({}, [*failed, elsewhere, now], NODES).failures(service(), now)
+    found = StackState({}, [*failed, elsewhere, now], NODES).failures(service(), now)
     assert [one.id for one in found] == ["1", "2"]
 
 
@@ -73,15 +75,15 @@ def test_a_task_that_its_node_lost_has_not_failed_but_the_next_one_has() -> None
     for one in lost:
         one.raw["Status"]["ContainerStatus"] = {"ExitCode": 255}
     now = task("now", "running", made="5")
-    assert Stack({}, [lost[0], now], NODES).failures(service(), now) == []
-    assert [one.id for one in Stack({}, [*lost, now], NODES).failures(service(), now)] == ["4"]
+    assert StackState({}, [lost[0], now], NODES).failures(service(), now) == []
+    assert [one.id for one in StackState({}, [*lost, now], NODES).failures(service(), now)] == ["4"]
 
 
 def test_a_node_that_is_down_is_asked_while_a_task_of_it_has_not_ended() -> None:
     moved = [task("old", "running", "shutdown", node="b"), task("new", "running")]
-    assert [node.name for node in Stack({}, moved, NODES).places()] == ["node-a", "node-b"]
+    assert [node.name for node in StackState({}, moved, NODES).places()] == ["node-a", "node-b"]
     ended = [task("old", "shutdown", "shutdown", node="b"), task("new", "running", node="removed")]
-    assert Stack({}, ended, NODES).places() == []
+    assert StackState({}, ended, NODES).places() == []
 
 
 def test_a_node_of_which_the_profile_has_no_context_is_broken() -> None:

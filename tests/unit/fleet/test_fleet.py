@@ -9,7 +9,7 @@ import pytest
 
 from rollproof.cli import fleet
 from rollproof.errors import ExitCode, UsageProblem
-from rollproof.fleet.side_by_side import Outcome, RunEnd, find_targets
+from rollproof.fleet.side_by_side import RunEnd, TargetOutcome, find_targets
 from rollproof.verdict import Verdict
 
 PASSED, FAILED, BROKEN = Verdict.PASSED, Verdict.FAILED, Verdict.BROKEN
@@ -43,7 +43,7 @@ def test_the_exit_code_is_that_of_the_worst_target(
     for number in range(len(verdicts)):
         (tmp_path / f"t{number}.toml").write_text(f'name = "t{number}"')
     ends = [
-        Outcome(f"t{number}", verdict, RunEnd(cause="" if verdict is PASSED else "a loss"))
+        TargetOutcome(f"t{number}", verdict, RunEnd(cause="" if verdict is PASSED else "a loss"))
         for number, verdict in enumerate(verdicts)
     ]
     monkeypatch.setattr(fleet, "import_all", lambda _: None)

@@ -11,7 +11,7 @@ import pytest
 from checks.premigration import test_step3_monitoring as step3
 from fixtures.gating.evidence import Expect
 from rollproof.errors import Mismatch
-from rollproof.incident.samples import Probe, ProbeKind, Sample
+from rollproof.incident.samples import ProbeAnswer, ProbeKind, Sample
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
 from rollproof.system.process import Process
@@ -20,8 +20,8 @@ from tests.unit.clock import ago, later
 BEAT = 5.0
 HEALTH, DISK = ProbeKind.HEALTH, ProbeKind.DISK
 WELL = {
-    "health": Probe(True, 0.01, "200 status UP, 9 ms", 9.0, kind=HEALTH),
-    "store redis": Probe(True, 0.01, "40", kind=ProbeKind.STORE, store="redis"),
+    "health": ProbeAnswer(True, 0.01, "200 status UP, 9 ms", 9.0, kind=HEALTH),
+    "store redis": ProbeAnswer(True, 0.01, "40", kind=ProbeKind.STORE, store="redis"),
 }
 REFUSED = replace(WELL["store redis"], ok=False, text="refused")
 Check = Callable[[tuple[Sample, ...], Target, Expect, Callable[[str], None]], None]
@@ -132,21 +132,21 @@ def test_a_beat_that_is_missing_or_off_is_red(target: Target, samples: tuple[Sam
     ("probes", "said"),
     [
         (
-            {**WELL, "health": Probe(False, 0.1, "503 status None, 9 ms", kind=HEALTH)},
+            {**WELL, "health": ProbeAnswer(False, 0.1, "503 status None, 9 ms", kind=HEALTH)},
             "not well: health (503 status None",
         ),
         (
-            {**WELL, "health": Probe(None, 4.0, "unknown: late", kind=HEALTH)},
+            {**WELL, "health": ProbeAnswer(None, 4.0, "unknown: late", kind=HEALTH)},
             "observed none of health (unknown: late)",
         ),
         (
-            {**WELL, "disk": Probe(None, 4.0, "unknown: still", kind=DISK), "store redis": REFUSED},
+            {**WELL, "disk": ProbeAnswer(None, 4.0, "unknown: still", kind=DISK), "store redis": REFUSED},
             "observed none of disk (unknown: still); not well: store redis (refused)",
         ),
-        ({"disk": Probe(True, 0.1, "fine", kind=DISK)}, "observed no probe of health"),
+        ({"disk": ProbeAnswer(True, 0.1, "fine", kind=DISK)}, "observed no probe of health"),
     ],
 )
-def test_what_is_unwell_or_unknown_is_red(target: Target, probes: dict[str, Probe], said: str) -> None:
+def test_what_is_unwell_or_unknown_is_red(target: Target, probes: dict[str, ProbeAnswer], said: str) -> None:
     *before, last = _changed(-1, probes=probes)
     twice = (*before[:-1], replace(before[-1], probes=probes), last)
     assert said in _red(step3.test_monitor_sees_the_target, twice, target)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.baseline.comparison import Comparison, Keys
+from rollproof.baseline.comparison import CollectionComparison, Keys
 from rollproof.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.recording import Coverage
@@ -18,7 +18,7 @@ from rollproof.errors import Meaning, Unverifiable
 from rollproof.judgement.finding import Aspect, Change, Finding
 from rollproof.judgement.judge import Judge, judge_reference
 from rollproof.profile.profile import Target, load_target
-from rollproof.profile.sections import Place, Reference
+from rollproof.profile.sections import NamePlace, Reference
 from rollproof.stores.contract import Beside, Digest, Recall
 from rollproof.stores.references import MOST_TOLERATED, Followed
 from rollproof.verdict import Verdict
@@ -38,7 +38,7 @@ class Seen:
     described: Mapping[str, Json] = field(default_factory=lambda: {"users": {"type": "int"}})
     invisible: Sequence[str] = ()
     past: int = 0
-    compared: Comparison = field(default_factory=lambda: Comparison(WHOLE))
+    compared: CollectionComparison = field(default_factory=lambda: CollectionComparison(WHOLE))
     found: Recall | None = None
     faults: Sequence[str] = ()
     others: Beside | None = None
@@ -57,7 +57,7 @@ class Seen:
     def expired(self, at: Case) -> int:
         return self.past
 
-    def comparison(self, at: Case) -> Comparison:
+    def comparison(self, at: Case) -> CollectionComparison:
         return self.compared
 
     def recall(self, at: Case) -> Recall | None:
@@ -158,20 +158,20 @@ def test_a_volatile_collection_that_is_empty_is_noted(tmp_path: Path) -> None:
 def test_records_of_which_too_little_was_compared_are_not_verified(
     tmp_path: Path, coverage: Coverage, missing: int, verdict: Verdict, observed: str
 ) -> None:
-    seen = Seen(compared=Comparison(coverage, missing=Keys(missing)))
+    seen = Seen(compared=CollectionComparison(coverage, missing=Keys(missing)))
     found = judge(tmp_path, seen).records(AT)
     assert (found.verdict, found.observed.partition(" (")[0]) == (verdict, observed)
     assert (len(found.notes) == 1) is not coverage.whole
 
 
 def test_a_profile_says_what_coverage_is_enough(tmp_path: Path) -> None:
-    seen = Seen(compared=Comparison(Coverage(1000, 1, 1_000_000, unseen=999_000)))
+    seen = Seen(compared=CollectionComparison(Coverage(1000, 1, 1_000_000, unseen=999_000)))
     more = "\n[limits]\ncoverage_percent = 0.1\n"
     assert judge(tmp_path, seen, more).records(AT).verdict is Verdict.PASSED
 
 
 def test_the_records_that_differ_are_a_table(tmp_path: Path) -> None:
-    compared = Comparison(WHOLE)
+    compared = CollectionComparison(WHOLE)
     compared.changed.add("k1", "mail")
     found = judge(tmp_path, Seen(compared=compared)).records(AT)
     assert found.table is not None
@@ -255,8 +255,8 @@ def test_what_could_be_read_at_the_capture_and_cannot_now_is_not_verified(tmp_pa
 
 MAIL = "anna@example.org"
 USERS = Reference(
-    referencing=Place(store="redis", collection="shop.rows", fields=("email", "id")),
-    referenced=Place(store="redis", collection="shop.users", fields=("email", "id")),
+    referencing=NamePlace(store="redis", collection="shop.rows", fields=("email", "id")),
+    referenced=NamePlace(store="redis", collection="shop.users", fields=("email", "id")),
 )
 
 

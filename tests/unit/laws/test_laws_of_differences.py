@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollproof.baseline import comparison
-from rollproof.baseline.comparison import Comparison, compare_records
+from rollproof.baseline.comparison import CollectionComparison, compare_records
 from rollproof.baseline.recording import Coverage
 from rollproof.losses.accounting import RecordFates, account_for
 from rollproof.losses.lost_window import pairs
@@ -21,8 +21,8 @@ from rollproof.stores.snapshot import Snapshot, differences
 from tests.unit.laws.made_up import records
 
 
-def compared(before: Sequence[RecordHash], now: Sequence[RecordHash]) -> Comparison:
-    found = Comparison(Coverage(1, 1, len(before)))
+def compared(before: Sequence[RecordHash], now: Sequence[RecordHash]) -> CollectionComparison:
+    found = CollectionComparison(Coverage(1, 1, len(before)))
     compare_records(iter(before), iter(now), found)
     return found
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rollproof.stores.kafka.ranges import Extent, divided, runs, segments, shifted
 from rollproof.stores.mysql.table import Column, Key, between
-from rollproof.stores.postgresql.table import Table
+from rollproof.stores.postgresql.table import PostgresqlTable
 
 extents = st.dictionaries(
     st.integers(0, 3),
@@ -146,7 +146,7 @@ def test_a_row_of_postgresql_at_a_bound_is_of_the_part_that_begins_there(
     rows: list[tuple[str, ...]], data: st.DataObject
 ) -> None:
     names = tuple(f"c{number}" for number in range(len(rows[0])))
-    table = Table("public.t", names, names, names, names)
+    table = PostgresqlTable("public.t", names, names, names, names)
     ordered = sorted(set(data.draw(st.lists(st.sampled_from(rows), max_size=3))))
     bounds = ["", *(json.dumps(row) for row in ordered)]
     with closing(sqlite3.connect(":memory:")) as connection:

@@ -11,7 +11,7 @@ from httpx2 import BaseTransport
 from rollproof.application.canary import canary_in_use
 from rollproof.errors import Unverifiable
 from rollproof.monitoring.probes.application_probes import FunctionProbe
-from rollproof.monitoring.probes.probe import Reading
+from rollproof.monitoring.probes.probe import ProbeResult
 from rollproof.profile.application_profile import Function
 from rollproof.profile.profile import Target
 from rollproof.system.side_by_side import Question
@@ -183,7 +183,7 @@ def test_one_that_does_not_end_is_not_well(well: Target) -> None:
     with pytest.raises(Unverifiable):
         asking.ask()
     asking._question.asked.seconds_ago.return_value = 600.0
-    reading: Reading = asking.ask()
+    reading: ProbeResult = asking.ask()
     assert (reading.ok, reading.value) == (False, 1.0)
 
 

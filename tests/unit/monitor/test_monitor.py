@@ -11,7 +11,7 @@ import pytest
 from rollproof.errors import Meaning, Mismatch, Unverifiable
 from rollproof.incident.samples import ProbeId, ProbeKind, Sample
 from rollproof.monitoring.monitor import Beats
-from rollproof.monitoring.probes.probe import Probe, Reading
+from rollproof.monitoring.probes.probe import Probe, ProbeResult
 from tests.unit.monitor.turned_time import TurnedTime, turned
 
 BEAT = 0.2
@@ -34,7 +34,7 @@ class Told(Probe):
         self.most = 0
         self.closed = False
 
-    def ask(self) -> Reading:
+    def ask(self) -> ProbeResult:
         self.asked += 1
         self.inside += 1
         self.most = max(self.most, self.inside)
@@ -42,7 +42,7 @@ class Told(Probe):
         self.inside -= 1
         if self.error is not None:
             raise self.error
-        return Reading(ok=True, text=f"asked {self.asked}", value=1.0)
+        return ProbeResult(ok=True, text=f"asked {self.asked}", value=1.0)
 
     def close(self) -> None:
         self.closed = True

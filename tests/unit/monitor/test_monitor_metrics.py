@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rollproof.incident.samples import Probe, Sample, SampleWriter, samples_path
+from rollproof.incident.samples import ProbeAnswer, Sample, SampleWriter, samples_path
 from rollproof.incident.severity import Severity, Standing
 from rollproof.monitoring.monitor_metrics import MonitorMetrics
 from rollproof.profile.profile import Target
@@ -50,7 +50,7 @@ def watched(target: Target) -> Watched:
     return Watched(target, metrics, registry)
 
 
-def _samples(count: int = 1, **probes: Probe) -> list[Sample]:
+def _samples(count: int = 1, **probes: ProbeAnswer) -> list[Sample]:
     return samples(count, lambda _: probes, target="sandbox")
 
 

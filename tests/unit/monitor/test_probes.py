@@ -15,7 +15,7 @@ from rollproof.engines.engine import EngineUnreached, Usage
 from rollproof.errors import Meaning, Unverifiable
 from rollproof.incident.samples import ProbeKind, Unreached
 from rollproof.monitoring.probes.application_probes import health_now, page_now
-from rollproof.monitoring.probes.probe import Reading, unreached_by
+from rollproof.monitoring.probes.probe import ProbeResult, unreached_by
 from rollproof.monitoring.probes.probes import containers_now, memory_now, probes_of
 from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
@@ -81,7 +81,7 @@ def test_a_container_that_did_what_it_was_for_is_well_unless_the_profile_names_i
 
 def test_memory_that_is_used_up_names_its_service(target: Target, engine: Any) -> None:  # noqa: ANN401
     engine.usage.return_value = {"1": Usage(1, 60.0, 0, 1, 0, "backend"), "2": Usage(1, 40.0, 0, 1, 0)}
-    assert memory_now(target, engine) == Reading(ok=True, text="highest 60.0 % of a limit", value=60.0)
+    assert memory_now(target, engine) == ProbeResult(ok=True, text="highest 60.0 % of a limit", value=60.0)
     engine.usage.return_value["1"] = Usage(1, 97.0, 0, 1, 0, "backend")
     reading = memory_now(target, engine)
     assert (reading.ok, reading.value, reading.services) == (False, 97.0, ("backend",))

@@ -15,7 +15,7 @@ from rollproof.baseline.folder import Baseline
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Unverifiable, UsageProblem
 from rollproof.monitoring.probes.application_probes import CurrentBaseline
-from rollproof.monitoring.probes.probe import Reading
+from rollproof.monitoring.probes.probe import ProbeResult
 from rollproof.monitoring.probes.record_probe import Missed, RecordsProbe
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.reader import Reader
@@ -97,7 +97,7 @@ def probe_of(target: Target, stores: Stores, current: CurrentBaseline) -> Record
 
 
 @contextmanager
-def probing(target: Target, stores: Stores) -> Iterator[Callable[[], Reading]]:
+def probing(target: Target, stores: Stores) -> Iterator[Callable[[], ProbeResult]]:
     save(target)
     with closing(probe_of(target, stores, CurrentBaseline(target))) as probe:
         yield probe.ask
@@ -192,7 +192,7 @@ def test_a_baseline_without_a_record_that_is_compared_is_unknown(target: Target,
             ask()
 
 
-def _asked(ask: Callable[[], Reading]) -> str:
+def _asked(ask: Callable[[], ProbeResult]) -> str:
     try:
         return ask().text
     except Unverifiable as unknown:

@@ -11,7 +11,7 @@ import pytest
 from rollproof.errors import Unverifiable
 from rollproof.incident.incident import Incident
 from rollproof.incident.samples import (
-    Probe,
+    ProbeAnswer,
     ProbeKind,
     Sample,
     keep_samples,
@@ -27,9 +27,9 @@ from rollproof.system.process import Process
 from tests.unit.made_samples import BEAT, samples, write_samples
 
 PROBES = {
-    "health": Probe(True, 0.01, "200 status UP", 9.5, kind=ProbeKind.HEALTH),
-    "disk": Probe(None, 4.0, "unknown: late", kind=ProbeKind.DISK),
-    "store redis": Probe(False, 0.1, "refused", kind=ProbeKind.STORE, store="redis"),
+    "health": ProbeAnswer(True, 0.01, "200 status UP", 9.5, kind=ProbeKind.HEALTH),
+    "disk": ProbeAnswer(None, 4.0, "unknown: late", kind=ProbeKind.DISK),
+    "store redis": ProbeAnswer(False, 0.1, "refused", kind=ProbeKind.STORE, store="redis"),
 }
 
 

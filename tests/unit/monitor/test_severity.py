@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
-from rollproof.incident.samples import Probe, Unreached
+from rollproof.incident.samples import ProbeAnswer, Unreached
 from rollproof.incident.severity import Assessment, BandFinding, Severity, Standing, assess
 from rollproof.planning.tree import Action, Scope, decide
 from rollproof.profile.bands import Band, Bands, Percent
@@ -104,7 +104,7 @@ def test_what_is_bad_for_longer_than_its_band_asks_is_bad_since_its_first_sample
 
 
 def test_a_row_ends_with_a_good_sample_one_that_says_nothing_and_a_beat_that_was_missed() -> None:
-    def standing(probe: Probe, *, missed: int = 0) -> Standing:
+    def standing(probe: ProbeAnswer, *, missed: int = 0) -> Standing:
         made = samples(4, lambda n: {"memory": probe if n == 2 else value(97)})
         made[-1] = replace(made[-1], missed=missed)
         return found(assess(Bands(), made, BEAT), "memory", Severity.CRITICAL).standing
@@ -156,7 +156,7 @@ def test_no_sample_and_one_of_long_ago_say_nothing() -> None:
     [(value(20), Standing.CLEAR), (value(None, ok=None), Standing.UNKNOWN), (value(100), Standing.MET)],
 )
 def test_the_database_nearest_to_its_limit_counts_and_one_unknown_is_not_well(
-    mysql: Probe, standing: Standing
+    mysql: ProbeAnswer, standing: Standing
 ) -> None:
     made = samples(3, lambda _: {"connections redis": value(9), "connections mysql": mysql})
     assert found(assess(Bands(), made, BEAT), "connections", CRITICAL).standing is standing

@@ -12,7 +12,7 @@ import pytest
 from rollproof.collection import Json
 from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import Unverifiable
-from rollproof.monitoring.probes.probe import Reading
+from rollproof.monitoring.probes.probe import ProbeResult
 from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
 from rollproof.profile.profile import Target, load_target
 from rollproof.stores.contract import QueryAnswer
@@ -131,7 +131,7 @@ def test_one_that_does_not_tell_this_account_has_no_figure(
     connections: ConnectionsProbe, stores: Stores
 ) -> None:
     stores["mysql"].told = UNTOLD
-    assert connections.ask() == Reading(ok=True, text="told only with +info")
+    assert connections.ask() == ProbeResult(ok=True, text="told only with +info")
     stores["mysql"].told = REFUSED
     with pytest.raises(Unverifiable, match="observed refused"):
         connections.ask()

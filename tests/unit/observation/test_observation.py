@@ -15,9 +15,9 @@ from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Meaning, Problem, Unverifiable
 from rollproof.observation import observation as observing
 from rollproof.observation.observation import Observation
-from rollproof.observation.store import ObservedStore, Reading
+from rollproof.observation.store import ObservedStore, StoreReading
 from rollproof.profile.profile import Target, load_target
-from rollproof.profile.sections import Place, Reference
+from rollproof.profile.sections import NamePlace, Reference
 from rollproof.stores.contract import RecordHash
 from rollproof.stores.references import Followed
 from tests.conftest import write_profile
@@ -62,8 +62,8 @@ def no_baseline() -> Baseline:
     raise problem(Meaning.OTHER, "baseline")
 
 
-def reading(target: Target, *stores: Content, baseline: Callable[[], Baseline] = no_baseline) -> Reading:
-    return Reading(target, ENGINE, baseline, open_reader=opener(*stores))
+def reading(target: Target, *stores: Content, baseline: Callable[[], Baseline] = no_baseline) -> StoreReading:
+    return StoreReading(target, ENGINE, baseline, open_reader=opener(*stores))
 
 
 @pytest.mark.parametrize("means", [Meaning.OTHER, Meaning.TIMEOUT])
@@ -127,8 +127,8 @@ def test_without_a_baseline_a_store_answers_and_nothing_is_compared(target: Targ
 
 
 USERS = Reference(
-    referencing=Place(store="redis", collection="rows", fields=("id",)),
-    referenced=Place(store="redis", collection="users", fields=("id",)),
+    referencing=NamePlace(store="redis", collection="rows", fields=("id",)),
+    referenced=NamePlace(store="redis", collection="users", fields=("id",)),
 )
 
 

@@ -23,7 +23,7 @@ from rollproof.judgement.finding import Aspect, Finding, items_of
 from rollproof.judgement.judge import Judge
 from rollproof.migrations.effects import effects_of
 from rollproof.observation.observation import Observation
-from rollproof.observation.store import Reading
+from rollproof.observation.store import StoreReading
 from rollproof.profile.profile import Target
 from rollproof.stores.contract import Beside, Recall, RecordHash, Vector
 from rollproof.verdict import Verdict
@@ -90,7 +90,7 @@ def baseline(tmp_path: Path) -> Baseline:
     return recorder.baseline
 
 
-def seen_by_phase4(reading: Reading) -> set[Aspect]:
+def seen_by_phase4(reading: StoreReading) -> set[Aspect]:
     """Run every check of phase 4 on its items."""
     baseline, found = reading.baseline(), list[Finding]()
     checks = [check for name, check in vars(phase4).items() if name.startswith("test_")]
@@ -105,7 +105,7 @@ def seen_by_phase4(reading: Reading) -> set[Aspect]:
     return {finding.aspect for finding in found if finding.verdict is not Verdict.PASSED}
 
 
-def seen_by_trial(reading: Reading) -> set[Aspect]:
+def seen_by_trial(reading: StoreReading) -> set[Aspect]:
     findings = findings_on_restored("redis", reading)
     return {finding.aspect for finding in findings if finding.verdict is not Verdict.PASSED}
 
@@ -120,7 +120,7 @@ def test_readers_find_the_same(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     damaged, aspects = DAMAGES[damage]
-    reading = Reading(target, ENGINE, lambda: baseline, open_reader=opener(damaged))
+    reading = StoreReading(target, ENGINE, lambda: baseline, open_reader=opener(damaged))
     assert seen_by_phase4(reading) == aspects
     # A scratch instance has its own accounts.
     assert seen_by_trial(reading) == aspects - {Aspect.ACCOUNTS}
@@ -130,7 +130,9 @@ def test_readers_find_the_same(
     assert bool(effects.lost or effects.altered or effects.noted) == bool(aspects - {Aspect.SIGHT})
 
     monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: baseline)
-    monkeypatch.setattr("rollproof.observation.store.Reading", partial(Reading, open_reader=opener(damaged)))
+    monkeypatch.setattr(
+        "rollproof.observation.store.StoreReading", partial(StoreReading, open_reader=opener(damaged))
+    )
     monkeypatch.setattr("rollproof.engines.engine.open_engine", lambda _: ENGINE)
     monkeypatch.setattr("sys.argv", ["x", "compare", str(baseline.folder), f"--target={profile}", "--json"])
     code = main()

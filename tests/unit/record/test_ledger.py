@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.gating.gate import gate_of
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
-from rollproof.incident.ledger import Planned, Result, Run, runs
+from rollproof.incident.ledger import CheckResult, Planned, Run, runs
 from rollproof.incident.tally import run_verdicts, runs_of_span, tally
 from rollproof.profile.profile import Window, Windows
 from rollproof.runbook import PHASES
@@ -32,7 +32,7 @@ def _run(incident: Incident, *phases: str, verdict: Verdict = Verdict.PASSED, re
     for phase in phases if report else ():
         reason = "" if verdict is Verdict.PASSED else "why"
         with closing(run.writer()) as results:
-            results.write(Result(f"{phase}::check", phase, verdict, 0.1, reason, Moment.now()))
+            results.write(CheckResult(f"{phase}::check", phase, verdict, 0.1, reason, Moment.now()))
     return run
 
 
@@ -149,8 +149,8 @@ def test_blocked_checks_take_no_time(incident: Incident) -> None:
     ran = Moment.now()
     late = Moment(wall=ran.wall, since_boot=ran.since_boot + 100, boot=ran.boot)
     with closing(run.writer()) as results:
-        results.write(Result("ran", "phase1", Verdict.PASSED, 2.0, "", ran))
-        results.write(Result("blocked", "phase1", Verdict.BLOCKED, 0.0, "why", late))
+        results.write(CheckResult("ran", "phase1", Verdict.PASSED, 2.0, "", ran))
+        results.write(CheckResult("blocked", "phase1", Verdict.BLOCKED, 0.0, "why", late))
     assert tally(incident, Windows()).phases["phase1"].seconds == 2.0
 
 

@@ -21,12 +21,12 @@ from rollproof.errors import ActionFailed, ExitCode, Mismatch
 from rollproof.incident.incident import Incident, report_paths
 from rollproof.incident.leaks import SecretInRecord, without_leaks
 from rollproof.observation.observation import findings_on
-from rollproof.observation.store import Reading
+from rollproof.observation.store import StoreReading
 from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.kinds import kinds
 from rollproof.profile.profile import load_target
-from rollproof.profile.sections import Place, Reference
+from rollproof.profile.sections import NamePlace, Reference
 from rollproof.record_names import SAMPLES
 from rollproof.redaction.personal import FIELDS, Personal
 from rollproof.redaction.redactor import Redactor
@@ -375,7 +375,7 @@ class Names(Content):
 def test_names_that_nothing_holds_are_pseudonyms_where_they_are_personal(personal_in: str) -> None:
     fields = {"referencing": ("owner", "id"), "referenced": ("owner", "id"), personal_in: ("email", "id")}
     places = {
-        name: Place(store="mysql", collection="imagedb.users", fields=of) for name, of in fields.items()
+        name: NamePlace(store="mysql", collection="imagedb.users", fields=of) for name, of in fields.items()
     }
 
     with pytest.raises(Mismatch) as raised:
@@ -397,7 +397,9 @@ def test_a_comparison_names_records_by_pseudonyms(tmp_path: Path) -> None:
     target = load_target(write_profile(tmp_path))
     baseline = BaselineRecorder(tmp_path).add(Searchable("redis", BEFORE)).baseline
     content = Searchable("redis", NOW)
-    reading = Reading(target, cast("ContainerEngine", None), lambda: baseline, open_reader=opener(content))
+    reading = StoreReading(
+        target, cast("ContainerEngine", None), lambda: baseline, open_reader=opener(content)
+    )
     findings = findings_on(reading)
 
     said = "\n".join(finding.text for finding in findings)

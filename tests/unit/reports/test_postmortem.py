@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from reports.incident.events import Kind, Timeline, timeline_of
+from reports.incident.events import EventKind, Timeline, timeline_of
 from reports.incident.record import read_incident_record
 from reports.postmortem.postmortem import BY_PEOPLE, Story, post_mortem, story_of, write_post_mortem
 from reports.verdict.verdict import recounted
 from rollback_actions.session.session import Journal
 from rollproof.errors import ExitCode, Meaning, Unverifiable
-from rollproof.incident.ledger import Planned, Result, Run
+from rollproof.incident.ledger import CheckResult, Planned, Run
 from rollproof.incident.rehearsals import WRITES
-from rollproof.incident.rollback_request import Kind as Rollback
+from rollproof.incident.rollback_request import RollbackKind as Rollback
 from rollproof.incident.tally import tally
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
 from rollproof.record_names import JOURNAL, POST_MORTEM, SUPERSEDED, UNFINISHED
@@ -71,14 +71,16 @@ def failed(made: MadeIncident) -> None:
     writer = run.writer()
     gone = "kafka: expected an answer within 5 s, observed Connection refused (from kafka:9092)"
     made.clock.turn(4)
-    writer.write(Result(runs[0], "phase1", Verdict.PASSED, 1.0, "", Moment.now()))
+    writer.write(CheckResult(runs[0], "phase1", Verdict.PASSED, 1.0, "", Moment.now()))
     for check in topics:
-        result = Result(check, "phase2", Verdict.BROKEN, 5.0, gone, Moment.now(), means=Meaning.UNREACHABLE)
+        result = CheckResult(
+            check, "phase2", Verdict.BROKEN, 5.0, gone, Moment.now(), means=Meaning.UNREACHABLE
+        )
         writer.write(result)
     for number, check in enumerate(users):
         reason = f"records of shop: expected the baseline's, observed missing {number + 1}"
         writer.write(
-            Result(check, "phase4", Verdict.FAILED, 2.0, reason, Moment.now(), means=Meaning.DATA_LOSS)
+            CheckResult(check, "phase4", Verdict.FAILED, 2.0, reason, Moment.now(), means=Meaning.DATA_LOSS)
         )
     writer.close()
     late(run, "phase1", 500)
@@ -201,7 +203,7 @@ def test_a_verdict_that_cannot_be_counted_is_broken(made: MadeIncident, name: st
     assert "⚠️ **Broken" in page_of(made)
 
 
-def texts(timeline: Timeline, *kinds: Kind) -> list[str]:
+def texts(timeline: Timeline, *kinds: EventKind) -> list[str]:
     return [event.text for event in timeline.of(*kinds)]
 
 
@@ -236,6 +238,6 @@ def test_whatever_is_damaged_the_timeline_is_made_and_says_so(made: MadeIncident
         path.write_bytes(content)
         timeline = timeline_of(read_incident_record(made.folder))
         path.write_bytes(whole)
-        assert "restore mysql: 145 records" in texts(timeline, Kind.ACTION)
+        assert "restore mysql: 145 records" in texts(timeline, EventKind.ACTION)
         (first, *_) = path.relative_to(made.folder).parts
         assert any(first in doubt for doubt in timeline.doubts), path

@@ -21,7 +21,7 @@ from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import RollbackRecord, find_or_create_incident, load_incident, new_incident
 from rollproof.incident.journal import verify_journal
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.incident.samples import read_kept, samples_path
 from rollproof.planning.refusals import Allowed
 from rollproof.planning.unfinished import Unfinished, unfinished_of
@@ -93,7 +93,7 @@ class Acts:
     did: list[str] = field(default_factory=list)
     allowed: list[Allowed] = field(default_factory=list)
 
-    def begin(self, _: Path, kind: Kind, name: str, incident: str, allowed: Allowed) -> None:
+    def begin(self, _: Path, kind: RollbackKind, name: str, incident: str, allowed: Allowed) -> None:
         self.did.append(f"{kind} {name}")
         self.allowed.append(allowed)
         there = load_incident(self.target.folders.incidents / incident)
@@ -319,7 +319,7 @@ def _held(run: Ran) -> None:
     target, now = run.sandbox.target, Moment.now()
     baseline = current_baseline(target).id
     record = RollbackRecord(
-        *(run.sandbox.commit, Verdict.PASSED, 1.0, now, now, Kind.FULL), baseline=baseline
+        *(run.sandbox.commit, Verdict.PASSED, 1.0, now, now, RollbackKind.FULL), baseline=baseline
     )
     new_incident(target.folders.incidents, target.name).write_rollback(record)
 

@@ -16,7 +16,7 @@ from rollproof.backups.sets import find_backup
 from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord, load_incident
 from rollproof.incident.journal import JournalBroken, Step, verify_journal
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_unfinished
 from rollproof.planning.status import StepState, newest_rollback
 from rollproof.planning.unfinished import Unfinished
@@ -66,7 +66,7 @@ def test_a_backup_whose_index_is_damaged_is_refused(sandbox: Sandbox, damage: Ca
     plan_database(sandbox.target, "redis")
     plan_full(sandbox.target, sandbox.commit)
     # What began with that set goes on with it: its stores may be half restored.
-    request = RollbackRequest(Kind.DATABASE, sandbox.commit, ("mysql",))
+    request = RollbackRequest(RollbackKind.DATABASE, sandbox.commit, ("mysql",))
     incident = sandbox.new_incident()
     unfinished = Unfinished.begin(incident, request, "current", manifest.parent.name, ("mysql",))
     resumed = plan_unfinished(sandbox.target, unfinished)

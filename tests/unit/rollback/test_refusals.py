@@ -14,7 +14,7 @@ import pytest
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import ExitCode, UsageProblem
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_service
 from rollproof.planning.refusals import CONDITIONS, Allowed, Asked, refusals
 from rollproof.planning.schedule import Schedule
@@ -98,15 +98,15 @@ def test_a_plan_over_budget_is_refused(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("kind", "names", "here", "refused"),
     [
-        (Kind.DATABASE, ("mysql",), True, True),
-        (Kind.EMERGENCY, (), True, True),
-        (Kind.EMERGENCY, (), False, False),
-        (Kind.DATABASE, ("redis",), True, False),
-        (Kind.FULL, (), True, False),
+        (RollbackKind.DATABASE, ("mysql",), True, True),
+        (RollbackKind.EMERGENCY, (), True, True),
+        (RollbackKind.EMERGENCY, (), False, False),
+        (RollbackKind.DATABASE, ("redis",), True, False),
+        (RollbackKind.FULL, (), True, False),
     ],
 )
 def test_the_same_is_not_done_again_within_the_hold_time(
-    sandbox: Sandbox, kind: Kind, names: tuple[str, ...], *, here: bool, refused: bool
+    sandbox: Sandbox, kind: RollbackKind, names: tuple[str, ...], *, here: bool, refused: bool
 ) -> None:
     plan = plan_database(sandbox.target, "mysql")
     _rolled_back(sandbox, RollbackRequest(kind, plan.commit if here else "0" * 40, names))
@@ -172,7 +172,7 @@ def test_an_incident_has_one_rollback(sandbox: Sandbox, *, finished: bool) -> No
         incident = _rolled_back(sandbox, plan.request)
     else:
         incident = sandbox.new_incident()
-        Unfinished.begin(incident, RollbackRequest(Kind.SERVICE, plan.commit, ("backend",)))
+        Unfinished.begin(incident, RollbackRequest(RollbackKind.SERVICE, plan.commit, ("backend",)))
     (refusal,) = refusals(Asked(sandbox.target, plan, Allowed(again=True), incident=incident.id))
     assert "one without a rollback" in str(refusal)
     assert not list(refusals(Asked(sandbox.target, plan, Allowed(again=True))))
@@ -204,11 +204,11 @@ def test_what_is_left_of_the_budget_belongs_to_the_step_that_runs() -> None:
 
 
 COMMIT = "c" * 40
-EMERGENCY = RollbackRequest(Kind.EMERGENCY, COMMIT)
-MYSQL = RollbackRequest(Kind.DATABASE, COMMIT, ("mysql",))
-REDIS = RollbackRequest(Kind.DATABASE, COMMIT, ("redis",))
-BACKEND = RollbackRequest(Kind.SERVICE, COMMIT, ("backend",))
-FULL = RollbackRequest(Kind.FULL, COMMIT)
+EMERGENCY = RollbackRequest(RollbackKind.EMERGENCY, COMMIT)
+MYSQL = RollbackRequest(RollbackKind.DATABASE, COMMIT, ("mysql",))
+REDIS = RollbackRequest(RollbackKind.DATABASE, COMMIT, ("redis",))
+BACKEND = RollbackRequest(RollbackKind.SERVICE, COMMIT, ("backend",))
+FULL = RollbackRequest(RollbackKind.FULL, COMMIT)
 
 
 def _begun(folder: Path, request: RollbackRequest) -> Incident:
@@ -239,7 +239,9 @@ def test_it_is_found_again_with_what_it_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [EMERGENCY, FULL, REDIS, BACKEND, RollbackRequest(Kind.DATABASE, "d" * 40, ("mysql",))], ids=str
+    "other",
+    [EMERGENCY, FULL, REDIS, BACKEND, RollbackRequest(RollbackKind.DATABASE, "d" * 40, ("mysql",))],
+    ids=str,
 )
 def test_another_kind_name_or_commit_is_not_it(tmp_path: Path, other: RollbackRequest) -> None:
     incident = _begun(tmp_path, MYSQL)

@@ -11,7 +11,7 @@ import pytest
 from rollback_actions.rollback import replay
 from rollproof.errors import ExitCode, Meaning, Unverifiable
 from rollproof.incident.incident import new_incident
-from rollproof.incident.rollback_request import Kind, RollbackRequest
+from rollproof.incident.rollback_request import RollbackKind, RollbackRequest
 from rollproof.losses.lost_window import find_exported
 from rollproof.planning.plan import plan_database
 from rollproof.planning.unfinished import Unfinished
@@ -124,6 +124,6 @@ def test_another_file_or_a_file_of_another_target_is_refused(run: Ran, file: Pat
 def test_nothing_is_put_back_while_a_rollback_is_unfinished(run: Ran, store: WordStore, file: Path) -> None:
     target = run.sandbox.target
     incident = new_incident(target.folders.incidents, target.name)
-    Unfinished.begin(incident, RollbackRequest(Kind.DATABASE, run.sandbox.commit, ("mysql",)))
+    Unfinished.begin(incident, RollbackRequest(RollbackKind.DATABASE, run.sandbox.commit, ("mysql",)))
     assert "rollback resume" in run("replay", str(file), code=ExitCode.USAGE)
     assert "c" not in store.words

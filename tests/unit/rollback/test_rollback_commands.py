@@ -15,7 +15,7 @@ from rollback_actions.session.session import Journal, Recorder
 from rollproof.errors import ActionFailed, ExitCode
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import Step, verify_journal
-from rollproof.incident.rollback_request import Kind
+from rollproof.incident.rollback_request import RollbackKind
 from rollproof.planning.plan import Plan
 from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.system.clock import Moment
@@ -149,8 +149,8 @@ def test_the_same_rollback_goes_on_and_another_is_refused(
     assert f"incident: {incident.folder}" in run("rollback", "database", "redis")
     run("rollback", "emergency", run.sandbox.commit[:7])
     assert [(plan.kind, where.id == incident.id) for plan, where in rolled] == [
-        (Kind.DATABASE, True),
-        (Kind.EMERGENCY, False),
+        (RollbackKind.DATABASE, True),
+        (RollbackKind.EMERGENCY, False),
     ]
 
 

@@ -12,7 +12,7 @@ from distributed.protocol import pickle
 from rollproof.baseline.facts import RecordedCollection
 from rollproof.baseline.folder import Baseline
 from rollproof.incident.incident import Incident, RollbackRecord, new_incident
-from rollproof.incident.ledger import Planned, Result, Run
+from rollproof.incident.ledger import CheckResult, Planned, Run
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.scheduling import Scheduling
 from rollproof.record_names import JOURNAL
@@ -108,9 +108,9 @@ def test_a_state_has_a_name_while_users_are_kept_out_after_a_rollback_and_nothin
     run = Run.begin(incident.folder, Moment.now(), gated=True)
     run.write_plan({"phase4": Planned(("a", "b"))})
     with closing(run.writer()) as results:
-        results.write(Result("a", "phase4", Verdict.PASSED, 1.0, "", Moment.now()))
+        results.write(CheckResult("a", "phase4", Verdict.PASSED, 1.0, "", Moment.now()))
         assert state_of(incident, application) == names[-1]
-        results.write(Result("b", "phase4", Verdict.FAILED, 1.0, "", Moment.now()))
+        results.write(CheckResult("b", "phase4", Verdict.FAILED, 1.0, "", Moment.now()))
     names.append(state_of(incident, application))
     assert len(set(names)) == 5
     out[0] = False

@@ -15,15 +15,15 @@ import pytest
 from rollproof.errors import UsageProblem
 from rollproof.verdict import Verdict
 from staging.kills.kill import Fall
-from staging.kills.outcome import Expected, Outcome, judge
+from staging.kills.outcome import Expected, RollbackOutcome, judge
 from staging.kills.wreckage import Mark
-from staging.rounds import Result, Round, chosen
+from staging.rounds import Round, RoundResult, chosen
 from tests.conftest import ROOT
 from tests.stack.fault_round import FAULTS, REFERENCES
 from tests.stack.stores.registry import SUBJECTS
 
 RECORDS = {"kept": 140, "restored": 2, "exported": 2, "revived": 3, "unaccounted": 0}
-WELL = Outcome(
+WELL = RollbackOutcome(
     verdict=Verdict.PASSED,
     records=RECORDS,
     exported={"mysql": frozenset({"5", "6"})},
@@ -43,7 +43,7 @@ def _mark(*, there: bool = False, key: str = "99") -> Mark:
     return Mark("mysql", key, lambda: there, lambda: None)
 
 
-def _with_records(**counts: int) -> Outcome:
+def _with_records(**counts: int) -> RollbackOutcome:
     return replace(WELL, records={**RECORDS, **counts})
 
 
@@ -91,7 +91,7 @@ def test_a_kill_is_one_by_the_signal_in_a_step_that_had_begun_and_not_ended(
         replace(WELL, copies=[{"mysql": {}}]),
     ],
 )
-def test_what_is_not_as_undisturbed_is_wrong(found: Outcome) -> None:
+def test_what_is_not_as_undisturbed_is_wrong(found: RollbackOutcome) -> None:
     assert judge(found, EXPECTED)
     assert judge(WELL, EXPECTED) == ""
 
@@ -104,10 +104,10 @@ def test_what_a_killed_restore_put_back_may_count_as_kept() -> None:
 
 
 def test_a_rollback_that_restores_nothing_has_no_records() -> None:
-    assert judge(Outcome(Verdict.PASSED, None), Expected(())) == ""
+    assert judge(RollbackOutcome(Verdict.PASSED, None), Expected(())) == ""
     assert judge(WELL, Expected(()))
-    assert judge(Outcome(Verdict.PASSED, None), Expected((), marks=[_mark(there=True)])) == ""
-    assert "lost: mysql 99" in judge(Outcome(Verdict.PASSED, None), Expected((), marks=[_mark()]))
+    assert judge(RollbackOutcome(Verdict.PASSED, None), Expected((), marks=[_mark(there=True)])) == ""
+    assert "lost: mysql 99" in judge(RollbackOutcome(Verdict.PASSED, None), Expected((), marks=[_mark()]))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_what_was_written_meanwhile_is_exported_or_there(
 
 
 PROFILE = (ROOT / "targets" / "staging.toml").read_text(encoding="utf-8")
-RIGHT, WRONG = Result("a", "as before", "", 1.0), Result("b", "", "NOT CAUGHT", 1.0)
+RIGHT, WRONG = RoundResult("a", "as before", "", 1.0), RoundResult("b", "", "NOT CAUGHT", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ RIGHT, WRONG = Result("a", "as before", "", 1.0), Result("b", "", "NOT CAUGHT", 
     ],
 )
 def test_a_round_passes_only_finished_with_every_result_right(
-    tmp_path: Path, results: list[Result], *, finished: bool, passed: bool
+    tmp_path: Path, results: list[RoundResult], *, finished: bool, passed: bool
 ) -> None:
     found = Round("a round", tmp_path / "round.json")
     for result in results:

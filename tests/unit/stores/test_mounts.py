@@ -20,7 +20,7 @@ from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.planning.plan import plan_database
 from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import Target, load_target
-from rollproof.profile.sections import Place, Reference
+from rollproof.profile.sections import NamePlace, Reference
 from rollproof.stores.contract import Pace
 from rollproof.stores.mounts.descriptor import MountsProfile
 from rollproof.stores.mounts.reader import MountsReader
@@ -301,8 +301,8 @@ def test_a_row_that_names_a_file_which_is_gone_dangles() -> None:
         named = [(f"{before}{name}",) for name in ("a", "b/c", "b")]
         rows = Mock(names=Mock(return_value=iter(named)))
         reference = Reference(
-            referencing=Place(store="rows", collection="shop.files", fields=("file",)),
-            referenced=Place(store="state", collection=HELD, fields=(field,)),
+            referencing=NamePlace(store="rows", collection="shop.files", fields=("file",)),
+            referenced=NamePlace(store="state", collection=HELD, fields=(field,)),
         )
         stores: dict[str, Any] = {"rows": rows, "state": content}
         found = follow(reference, stores.__getitem__)

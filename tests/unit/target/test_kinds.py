@@ -15,7 +15,7 @@ from rollproof.stores.keeper import Writable
 from rollproof.stores.package import Package
 from rollproof.stores.policy import chosen, compared_of, made_by_users_of, policy_of
 from rollproof.stores.redis.descriptor import RedisProfile
-from rollproof.stores.redis.keeper import Keeper
+from rollproof.stores.redis.keeper import RedisKeeper
 from tests.conftest import ROOT
 from tests.unit.stores.test_readers_reach import NOWHERE, section
 
@@ -49,7 +49,7 @@ def test_collections_with_a_uuid_are_proposed_as_made_by_users() -> None:
     [("7.2.4", "7.2.0", False), ("7.0.15", "7.2.4", False), ("7.2.4", "7.0.15", True)],
 )
 def test_a_server_that_cannot_read_the_backup_is_refused(written: str, reads: str, *, refused: bool) -> None:
-    keeper = Keeper(
+    keeper = RedisKeeper(
         Writable("one", cast("RedisProfile", section("redis")), NOWHERE, cast("ComposeControl", None), 9)
     )
     package = Package("redis", "", {}, {"product": "redis", "server": written}, {}, 1, folder=Path("/b"))

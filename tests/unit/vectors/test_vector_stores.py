@@ -23,16 +23,18 @@ from rollproof.stores.milvus.table import Entities
 from rollproof.stores.package import Kept
 from rollproof.stores.qdrant.client import Rest
 from rollproof.stores.qdrant.descriptor import QdrantProfile
-from rollproof.stores.qdrant.keeper import Keeper
+from rollproof.stores.qdrant.keeper import QdrantKeeper
 from rollproof.stores.reach import NOBODY, Reach
 
 
-def _keeper(cluster: dict[str, Any] | None) -> Keeper:
+def _keeper(cluster: dict[str, Any] | None) -> QdrantKeeper:
     profile = QdrantProfile(
         kind="qdrant", risk="medium", services=("qdrant",), address=Address(host="127.0.0.1", port=1)
     )
     control = create_autospec(ComposeControl, instance=True)
-    keeper = Keeper(Writable("qdrant", profile, Endpoint("127.0.0.1", 1), control=control, deadline=60.0))
+    keeper = QdrantKeeper(
+        Writable("qdrant", profile, Endpoint("127.0.0.1", 1), control=control, deadline=60.0)
+    )
     rest = create_autospec(Rest, instance=True)
     rest.call.return_value = cluster
     rest.collections.return_value = []

@@ -203,14 +203,14 @@ def test_records_that_went_before_their_time_are_damage(
         topic = admin.describe(scratch.topic)
         wanted = {**topic.configuration, "retention.ms": retention}
         admin.configure(scratch.topic, wanted)
-    make_anew = kafka.Keeper._make_anew
+    make_anew = kafka.KafkaKeeper._make_anew
 
     def seen(*given: Any) -> None:  # noqa: ANN401 - as it is
         monkeypatch.undo()
         make_anew(*given)
 
     _expire(monkeypatch, 5)
-    monkeypatch.setattr(kafka.Keeper, "_make_anew", seen)
+    monkeypatch.setattr(kafka.KafkaKeeper, "_make_anew", seen)
     (note,) = keeper.restore(tmp_path).notes
     assert "was re-created, since 5 of its records were gone" in note
     assert observed(scratch) == before

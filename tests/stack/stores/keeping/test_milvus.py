@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rollproof.profile.sections import Policy
-from rollproof.stores.milvus.keeper import Keeper
+from rollproof.stores.milvus.keeper import MilvusKeeper
 from rollproof.stores.package import MANIFEST, read_package
 from tests.stack.milvus_scratch import SECONDS
 from tests.stack.stores.milvus import Milvus
@@ -47,7 +47,7 @@ def test_what_users_may_add_spoils_no_backup(
     subject: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper = subject.place.keeper()
-    assert isinstance(keeper, Keeper)
+    assert isinstance(keeper, MilvusKeeper)
     subject.disturb(keeper, monkeypatch)
     grows = subject.own.model_copy(update={"policy": {"*": Policy.GROWS}})
     monkeypatch.setattr(keeper, "_profile", grows)
@@ -65,7 +65,7 @@ def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_p
         folder.mkdir()
     # A server that another test has started again may have another port.
     keeper = subject.place.keeper()
-    assert isinstance(keeper, Keeper)
+    assert isinstance(keeper, MilvusKeeper)
     asked = keeper.keep_safe(folders["up"], up=True, backup=kept.folder)
     assert asked.records == kept.records
     assert not subject.running()
@@ -76,7 +76,7 @@ def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_p
     reader = subject.own.reader
     assert reader is not None
     lesser = subject.place.but(operator=reader.model_copy(update={"user": "reader"})).keeper()
-    assert isinstance(lesser, Keeper)
+    assert isinstance(lesser, MilvusKeeper)
     unflushed = lesser.keep_safe(folders["unflushed"], up=True, backup=kept.folder)
     assert not unflushed.records
     assert "could not be flushed" in unflushed.method

@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.stores.mongodb.keeper import Keeper
+from rollproof.stores.mongodb.keeper import MongodbKeeper
 from tests.stack.stores.mongodb import FIRST, Mongodb
 
 pytestmark = pytest.mark.of("mongodb")
 
 
 @pytest.fixture
-def keeper(subject: Mongodb) -> Keeper:
+def keeper(subject: Mongodb) -> MongodbKeeper:
     """A keeper of a place that is empty."""
     subject.wipe()
     keeper = subject.place.keeper()
-    assert isinstance(keeper, Keeper)
+    assert isinstance(keeper, MongodbKeeper)
     return keeper
 
 
 def test_documents_that_have_expired_since_do_not_fail_a_restore(
-    subject: Mongodb, keeper: Keeper, tmp_path: Path
+    subject: Mongodb, keeper: MongodbKeeper, tmp_path: Path
 ) -> None:
     sessions = subject.client[FIRST]["sessions"]
     sessions.insert_many({"until": datetime.now(UTC) + timedelta(seconds=seconds)} for seconds in (1, 9000))

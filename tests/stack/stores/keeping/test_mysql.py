@@ -16,7 +16,7 @@ from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.stores.mysql import keeper as mysql_keeper
 from rollproof.stores.mysql.connection import Mysql as MysqlClient
 from rollproof.stores.mysql.connection import rows
-from rollproof.stores.mysql.keeper import LOCK, Keeper
+from rollproof.stores.mysql.keeper import LOCK, MysqlKeeper
 from rollproof.stores.package import MANIFEST, Kept
 from rollproof.stores.reach import Reach
 from tests.stack.mysql_server import OPERATOR
@@ -42,9 +42,9 @@ def filled(subject: Mysql) -> Mysql:
     return subject
 
 
-def _keeper(subject: Mysql) -> Keeper:
+def _keeper(subject: Mysql) -> MysqlKeeper:
     keeper = subject.place.keeper()
-    assert isinstance(keeper, Keeper)
+    assert isinstance(keeper, MysqlKeeper)
     return keeper
 
 

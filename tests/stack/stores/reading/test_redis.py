@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollproof.contract.subject import Reading, digests, read
+from rollproof.contract.subject import CollectionState, digests, read
 from rollproof.errors import Unverifiable
 from rollproof.stores.reader import Reader
 from rollproof.stores.redis import reader as redis_content
@@ -23,7 +23,7 @@ NAMES = (
 GLOBS = (*("*", "", "a?c", "a*c", "[abc]x", "[a-c]x", "[^a]x", "[^a-c]x", "[.]x", "a|b", "[[]x", "(x)"),)
 
 
-def test_fields_and_times_to_expire_are_told(before: Reading) -> None:
+def test_fields_and_times_to_expire_are_told(before: CollectionState) -> None:
     assert set(before.records["pair"].fields) == {"type", "expiry", "field first", "field second"}
     assert (before.records["expiring"].expires, before.records["number"].expires) == (FAR + 0.5, None)
 
@@ -44,7 +44,7 @@ def test_a_value_that_never_stays_is_no_answer(subject: Redis, monkeypatch: pyte
 
 
 def test_a_key_that_goes_meanwhile_is_left_out(
-    subject: Redis, before: Reading, monkeypatch: pytest.MonkeyPatch
+    subject: Redis, before: CollectionState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject.client.hset("going", "a", 1)
     content: Any = subject.reader()
