@@ -187,7 +187,7 @@ def _mongodb(stack: Stack, progress: Progress, scale: float) -> None:
     assert isinstance(profile, MongodbProfile)
     endpoint = open_engine(target.engine).resolve(profile.address)
     with progress.step("MongoDB") as step:
-        step.result = "digest beside dbHash"
+        step.result = "digest next to dbHash"
         mongodb.compare(endpoint, profile.operator, int(500_000 * scale), connections=2)
 
 

@@ -148,16 +148,16 @@ def _compare(client: MongoClient[Document], content: MongodbReader, reach: Reach
         raise typer.Exit(1)
     writes: list[Write] = []
     windows: dict[str, list[Write]] = {"nothing": [], "digest": [], "dbHash": []}
-    beside: dict[str, Callable[[], object]] = {
+    peers: dict[str, Callable[[], object]] = {
         "nothing": lambda: time.sleep(1),
         "digest": ours,
         "dbHash": theirs,
     }
     with writer(reach, writes):
         for _ in range(RUNS):
-            for what, run in beside.items():
+            for what, run in peers.items():
                 windows[what].append((time.monotonic(), measure(what, run, 1).seconds[0]))
                 time.sleep(0.2)
     for what, during in windows.items():
         taken = longest(writes, during)
-        typer.echo(f"beside {what}: {taken.name} {taken.median * 1000:.0f} ms")
+        typer.echo(f"peer {what}: {taken.name} {taken.median * 1000:.0f} ms")

@@ -12,4 +12,4 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parent
 _INSIDE = _HERE / "suite"
 SUITE = _INSIDE if _INSIDE.is_dir() else _HERE.parent
-"""The folder with the rooms: inside this package in a wheel, beside it in a checkout."""
+"""The folder with the rooms: inside this package in a wheel, next to it in a checkout."""

@@ -115,7 +115,7 @@ def test_backup_is_in_proportion(
     expect(
         not found.wrong,
         what=f"records in the backup of {profile_store}",
-        expected=f"those of the store, but for {percent:g} %",
+        expected=f"those of the store, except {percent:g} %",
         observed=found.said,
         instead=listed(found.wrong),
         source=kept.folder,
@@ -218,7 +218,7 @@ def test_backup_restores(
         otherwise=Unverifiable if trial.verdict is Verdict.BROKEN else Mismatch,
         expected="what the baseline says, in a scratch instance",
         observed=listed(trial.texts),
-        source="a scratch instance beside the target",
+        source="a scratch instance next to the target",
         hint=trial.hint or BOTH,
     )
     note(trial.texts[0])

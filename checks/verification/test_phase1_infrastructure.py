@@ -263,7 +263,7 @@ def test_no_stranger_on_the_networks(engine: ContainerEngine, baseline: Baseline
     """No other container is on the target's networks or volumes: it may read and write there."""
     strangers = new_strangers(baseline.facts.surroundings, engine.strangers())
     expect(not strangers,
-           what="containers beside the target's own that the baseline does not know",
+           what="containers other than the target's own that the baseline does not know",
            expected="none", instead="; ".join(f"{one.name} shares {listed(one.shares)}" for one in strangers),
            hint="stop them, or capture a new baseline if they belong there")
 

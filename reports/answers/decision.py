@@ -12,7 +12,7 @@ from rollproof.engines.engine import open_engine
 from rollproof.engines.host import endpoint
 from rollproof.errors import Problem, UsageProblem
 from rollproof.git.repository import head
-from rollproof.incident.severity import Assessment, Severity, Standing
+from rollproof.incident.severity import Assessment, BandState, Severity
 from rollproof.losses.changes import Written, written_since
 from rollproof.planning.advice import Advice
 from rollproof.planning.foresight import Foreseen, foresee, not_judged
@@ -51,14 +51,14 @@ def assessment_lines(assessment: Assessment, *, monitored: bool) -> Iterator[str
     yield f"severity: {assessment.said}"
     # Bands of which the same is to be said share a line: without the engine, that is most of them.
     alike: dict[tuple[str, str, str], list[str]] = {}
-    for standing in (Standing.MET, Standing.LASTING, Standing.UNKNOWN):
-        for finding in assessment.of(standing):
+    for state in (BandState.MET, BandState.LASTING, BandState.UNKNOWN):
+        for finding in assessment.of(state):
             beats = f" (beats {finding.beats[0]} to {finding.beats[1]})" if finding.beats else ""
-            what = (str(standing), str(finding.severity), f"{finding.text}{beats}")
+            what = (str(state), str(finding.severity), f"{finding.text}{beats}")
             alike.setdefault(what, []).append(finding.band)
     for (stands, severity, text), bands in alike.items():
         yield f"{stands}: {severity}, {', '.join(bands)}: {text}"
-    clear = [f"{finding.band} {finding.text}" for finding in assessment.of(Standing.CLEAR)]
+    clear = [f"{finding.band} {finding.text}" for finding in assessment.of(BandState.CLEAR)]
     if clear:
         yield f"clear: {'; '.join(dict.fromkeys(clear))}"
     if not monitored and assessment.severity is not Severity.CRITICAL and not assessment.cut_off:

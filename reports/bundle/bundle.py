@@ -128,7 +128,7 @@ def _files(folder: Path, left_out: dict[str, str], *, with_records: bool) -> dic
 
 
 def _require_no_secret(incident: Incident, files: Mapping[str, Path], redactor: Redactor) -> None:
-    """Refuse a secret, but for records that a restore overwrote, which include users' sessions."""
+    """Refuse a secret, except records that a restore overwrote, which include users' sessions."""
     scanned = (path for name, path in files.items() if not name.startswith(LOST_WINDOW))
     found = next((finding for path in scanned for finding in redactor.scan(path)), None)
     if found is not None:

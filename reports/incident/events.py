@@ -23,7 +23,7 @@ from rollproof.incident.ledger import Planned, RunFacts
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.incident.samples import Sample
-from rollproof.incident.severity import Standing
+from rollproof.incident.severity import BandState
 from rollproof.incident.tally import stage_verdict
 from rollproof.record_names import (
     CLOSED,
@@ -209,7 +209,7 @@ def met_in(assessed: Mapping[str, Any]) -> list[str]:
     return [
         f"{finding['band']}: {finding['text']}"
         for finding in assessed["findings"]["findings"]
-        if finding["standing"] == Standing.MET
+        if finding["state"] == BandState.MET
     ]
 
 

@@ -107,7 +107,7 @@ _ROW, _REST, _BAR = 0.25, 0.8, 0.56
 _BEFORE, _MARGIN = 0.25, 0.06
 _SHORT = 1.5
 """The runbook's windows have a scale of their own if they end this many times later than the incident."""
-# No two are told apart by colour alone.
+# No two differ in colour alone.
 _LOOKS: dict[Verdict | None, dict[str, Any]] = {
     Verdict.PASSED: {"facecolor": "#bfe3d0"},
     Verdict.FAILED: {"facecolor": "#a32014"},
@@ -133,10 +133,10 @@ def draw(timeline: Timeline) -> bytes | None:
     end = max(timeline.after(event.ends) for event in rows)
     first = min(0.0, *(timeline.after(event.at) for event in (*rows, *samples[:1])))
     first, windows = max(first, -_BEFORE * end), max(_window_end(event, timeline) for event in rows)
-    beside = end > 0 and windows > _SHORT * end
-    panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1)) if beside else [figure.subplots()]
+    split = end > 0 and windows > _SHORT * end
+    panels = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1)) if split else [figure.subplots()]
     zero = Event(timeline.zero, EventKind.INCIDENT, timeline.zero_is, "")
-    for axes, last in zip(panels, (end, windows) if beside else (max(end, windows),), strict=True):
+    for axes, last in zip(panels, (end, windows) if split else (max(end, windows),), strict=True):
         _draw_samples(axes, samples, timeline)
         for place, event in enumerate([zero, *rows], start=bool(samples)):
             _draw_event(axes, place, event, timeline, named=axes is panels[0])
@@ -146,7 +146,7 @@ def draw(timeline: Timeline) -> bytes | None:
     panels[0].set_yticks(range(len(names)), names)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     show_clock(panels[0], timeline)
-    if beside:
+    if split:
         panels[0].set_title("The incident")
         panels[1].set_title("The runbook's windows")
         show_ticks(panels[1], most=3)

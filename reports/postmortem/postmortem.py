@@ -19,7 +19,7 @@ from rollproof.incident.incident import IncidentKind
 from rollproof.incident.journal import Step, id_of
 from rollproof.incident.ledger import CheckResult
 from rollproof.incident.rehearsals import WRITES
-from rollproof.incident.severity import Severity, Standing, assess
+from rollproof.incident.severity import BandState, Severity, assess
 from rollproof.incident.tally import NEVER_REPORTED
 from rollproof.reading import read_regular
 from rollproof.record_names import LOST_WINDOW, POST_MORTEM, REVIVED
@@ -167,7 +167,7 @@ def _severity(record: IncidentRecord) -> str:
         severity, met = str(assessed[0]["severity"]), met_in(assessed[0])
     elif samples := samples_before(record):
         found = assess(record.bands[0], samples, record.bands[1])
-        severity, met = found.severity, [f"{one.band}: {one.text}" for one in found.of(Standing.MET)]
+        severity, met = found.severity, [f"{one.band}: {one.text}" for one in found.of(BandState.MET)]
     else:
         return "no monitor watched it"
     known = f" ({'; '.join(met)})" if met else ""

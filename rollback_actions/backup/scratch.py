@@ -175,7 +175,7 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[ScratchInstance]:
     name = f"{target.engine.project}{SUFFIX}"
     folder = made_state_folder(target.name)
     file = folder / f"{name}.json"
-    with file_lock(folder / f"{name}.lock", "restore a backup beside the target"):
+    with file_lock(folder / f"{name}.lock", "restore a backup next to the target"):
         engine = target.engine.model_copy(update={"kind": "compose", "project": name, "files": (file,)})
         control = ScratchControl(engine, target.engine)
         # What a killed run left; and nothing of it may be taken for what this one restores.
@@ -220,7 +220,7 @@ def _services_of(target: Target) -> tuple[str, ...]:
             expected="compose files in engine.files, and a service for every store",
             observed=f"stores at an address of their own: {', '.join(outside)}" if outside else "no file",
             source="the profile",
-            hint="only a backup of a store that compose knows can be tried beside it: waive that item",
+            hint="only a backup of a store that compose knows can be tried next to it: waive that item",
         )
     return _services(target, target.stores)
 

@@ -203,15 +203,15 @@ class Rehearsal:
         """
         found = self.engine.containers()
         wrong: list[str] = []
-        untold: list[str] = []
+        unlabelled: list[str] = []
         for service in self.target.application.services:
             commits = {container.revision for container in found.get(service, ())}
             if commits == {None}:
-                untold.append(service)
+                unlabelled.append(service)
             elif commits != {self.migration}:
                 wrong.append(f"{service} ({listed([*map(str, commits)]) or 'no container'})")
-        if untold and all(_images(before, service) == _images(found, service) for service in untold):
-            wrong.append(f"{listed(untold)} (the images of before, without a label)")
+        if unlabelled and all(_images(before, service) == _images(found, service) for service in unlabelled):
+            wrong.append(f"{listed(unlabelled)} (the images of before, without a label)")
         return wrong
 
     def _deploy(self) -> None:

@@ -41,7 +41,7 @@ from rollproof.incident.downtime import (
 from rollproof.incident.incident import Incident, find_or_create_incident, incident_of, load_incident
 from rollproof.incident.journal import verify_journal
 from rollproof.incident.samples import samples_kept
-from rollproof.incident.severity import Assessment, Severity, Standing
+from rollproof.incident.severity import Assessment, BandState, Severity
 from rollproof.incident.tally import tally
 from rollproof.monitoring.assessment import Assessed, assess_target, decision_by
 from rollproof.planning.advice import Advice
@@ -371,9 +371,9 @@ class _Response:
 
 def _is_over(assessment: Assessment) -> bool:
     """Return whether no band is met; figures of bands that are not critical may just have become bad."""
-    unclear = [found for found in assessment.findings if found.standing is not Standing.CLEAR]
+    unclear = [found for found in assessment.findings if found.state is not BandState.CLEAR]
     return not assessment.cut_off and all(
-        found.standing is Standing.LASTING and found.severity is Severity.NON_CRITICAL for found in unclear
+        found.state is BandState.LASTING and found.severity is Severity.NON_CRITICAL for found in unclear
     )
 
 

@@ -95,7 +95,7 @@ class MaintenanceMode:
     def keep_out(self) -> None:
         """Put maintenance on again, and see that the canary alone is let in; else let everybody in.
 
-        A rollback that is done does not fail for it: users who come in early are told by the verification.
+        A rollback that is done does not fail for it: users who come in early are named by the verification.
         """
         try:
             with self._steps(Step.KEEP_OUT):

@@ -356,7 +356,7 @@ class ApplicationClient:
     ) -> str:
         """Create a conversation about one knowledge base; return its id, "" where there are none.
 
-        `begun` is told the id as soon as there may be one, even if a later request fails.
+        `begun` is called with the id as soon as there may be one, even if a later request fails.
         """
         opening = self._functions.conversation
         if opening is None:
@@ -417,8 +417,8 @@ class ApplicationClient:
     ) -> LoggedIn:
         """Upload a document under `name`; return the session whose requests are about where it is.
 
-        `begun` is told such a session as soon as there may be something to remove, even if a later request
-        fails.
+        `begun` is called with such a session as soon as there may be something to remove, even if a later
+        request fails.
         """
         own = self._application.canary.knowledge_base
         for call in self._described("upload", Uploading).requests:
@@ -557,7 +557,7 @@ def _one(found: Sequence[Any], place: str, request: Request) -> Any:  # noqa: AN
 
 
 GLANCE_SECONDS = 3.0
-"""For a look beside something else: a person waits for it."""
+"""For a look while something else runs: a person waits for it."""
 _UNAVAILABLE = 503
 
 

@@ -1,4 +1,4 @@
-"""The images of the application, kept beside the backup sets by their ids: one copy for all sets.
+"""The images of the application, kept next to the backup sets by their ids: one copy for all sets.
 
 A prune, or a registry that is down or has withdrawn an image, then ends no rollback.
 """

@@ -36,7 +36,7 @@ def every_field(profile: StoreProfile) -> StoreProfile:
     return profile.model_copy(update={"exclude": {}})
 
 
-def standing_collections(
+def existing_collections(
     name: str, profile: StoreProfile, engine: ContainerEngine, open_reader: ReaderOpener = open_reader
 ) -> Sequence[str]:
     """Return the store's collections, whatever their policy, leaving out those that were dropped.
@@ -44,7 +44,7 @@ def standing_collections(
     None is read, so one that cannot be read does not hide its neighbours.
     """
     with open_reader(name, profile, engine) as reader:
-        return reader.standing()
+        return reader.existing_collections()
 
 
 def write_index(
@@ -127,7 +127,7 @@ class SetManifest:
     `index` are the SHA-256 of its index files; a safety copy has none. `sealed` are the SHA-256 of its
     packages' manifests, by store. `taken` is the beginning and the end of each store's backup.
     `index_seconds` is how long it took to read all records. `images` are the ids of the application's images,
-    by service; their copies are kept beside the sets. `revisions` are those that alembic had recorded, by the
+    by service; their copies lie next to the sets. `revisions` are those that alembic had recorded, by the
     service that has its migrations; what was not read, or changed while the set was taken, is left out.
     `moved` are names that came or went while the set was taken, by the reference in words: 64 bits of a hash
     of each name, in hexadecimal. A reference that could not be read twice is left out. See `moved_names`.

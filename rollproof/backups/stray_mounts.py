@@ -46,11 +46,11 @@ def stray_mounts(target: Target, engine: ContainerEngine) -> dict[str, str]:
         containers = [one for one in there.get(service, ()) if not (completes and one.completed)]
         for mount in (mount for container in containers for mount in container.mounts):
             place = f"{service}:{mount.destination}"
-            told = f"volume {mount.name}" if mount.kind == "volume" else f"folder {mount.source}"
+            described = f"volume {mount.name}" if mount.kind == "volume" else f"folder {mount.source}"
             if mount.name in going_back:
                 if mount.writable and service not in stopped:
                     # It could not be put back under a writer.
-                    found[place] = f"{told} of a store, whose writer no rollback stops{of_whom}"
+                    found[place] = f"{described} of a store, whose writer no rollback stops{of_whom}"
                 continue
             declared = mount.name in of_stores | without_state or any(map(mount.at, known))
             if declared or not mount.may_hold_state:
@@ -59,8 +59,8 @@ def stray_mounts(target: Target, engine: ContainerEngine) -> dict[str, str]:
                 strange = unknown_to_git(repository, Path(mount.source))
                 if not strange:
                     continue
-                told += f", where git does not know {listed(strange, 3)}"
-            found[place] = f"{told}{of_whom}"
+                described += f", where git does not know {listed(strange, 3)}"
+            found[place] = f"{described}{of_whom}"
     return found
 
 

@@ -2,8 +2,8 @@
 
 A value that may be secret is recorded and shown as a keyed hash alone: a plain hash of a weak password is
 found by guessing. The key is never in a baseline: it is derived from the profile's `baseline_key`, or lies on
-this machine beside the folder of baselines, in ``BASELINES.key``. On another machine the configuration can be
-compared where the profile has the `baseline_key`, or that file was copied. Else the comparison is broken.
+this machine next to the folder of baselines, in ``BASELINES.key``. On another machine the configuration can
+be compared where the profile has the `baseline_key`, or that file was copied. Else the comparison is broken.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def demands_of_store(store: StoreProfile) -> dict[str, Any]:
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON
-    """Yield each value of nested objects by its keys with dots between them, but for what is not set."""
+    """Yield each value of nested objects by its keys with dots between them, except what is not set."""
     if isinstance(value, Mapping):
         for name, one in value.items():
             yield from _flat(one, f"{key}.{name}" if key else name)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from rollproof.engines.engine import Container, Inside
 from rollproof.profile.sections import StoreProfile
-from rollproof.stores.contract import Beside, Digest, Recall, Vector
+from rollproof.stores.contract import Digest, Recall, Unlisted, Vector
 from rollproof.stores.policy import compared_of
 from rollproof.system.record_files import Must, Natural, Positive, rounded
 
@@ -119,7 +119,7 @@ class RecordedCollection:
 class RecordedContent:
     """A store's content, the file `content/STORE.json`: schemas and collections by name, and its positions.
 
-    `sight` is what its account saw, of what the store hides silently. `beside` is what it held beside the
+    `sight` is what its account saw, of what the store hides silently. `unlisted` is what it held outside the
     collections of the profile, or None if it cannot hold more.
     """
 
@@ -128,7 +128,7 @@ class RecordedContent:
     positions: Mapping[str, Any]
     blind_spots: tuple[str, ...]
     sight: tuple[str, ...] = ()
-    beside: Beside | None = None
+    unlisted: Unlisted | None = None
 
     @property
     def was_read(self) -> bool:
@@ -139,7 +139,7 @@ class RecordedContent:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All facts of a baseline about a target: the file `facts.json`, but for `contents` by store.
+    """All facts of a baseline about a target: the file `facts.json`, except `contents` by store.
 
     `interface` is the SHA-256 of its OpenAPI document. `demands` are those of the profile at the capture, see
     `rollproof.baseline.demands`. `page` is the SHA-256 of its first page, "" if it had none or was another at

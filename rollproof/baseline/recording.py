@@ -79,7 +79,7 @@ def record_content(
             positions=content.positions(),
             blind_spots=content.blind_spots,
             sight=sight,
-            beside=content.beside(),
+            unlisted=content.unlisted(),
         )
 
 

@@ -178,7 +178,7 @@ def replay(
 
     A record that is there in the same version counts as put back; one that is there in another version, as
     after a change since the backup, is reported, and replaced only with --overwrite. A second run changes
-    nothing, but for Kafka, and Milvus where it makes the keys itself: these append what is not at its old
+    nothing, except Kafka, and Milvus where it makes the keys itself: these append what is not at its old
     offset or key.
 
     With --deletions, it lists the records that users had deleted and that the restore brought back, asks, and

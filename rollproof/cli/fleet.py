@@ -38,7 +38,7 @@ def verify_fleet(
         # A shell that expands a pattern leaves its other files here.
         if word.partition("=")[0] in _OF_ONE_TARGET or word.endswith(".toml"):
             raise UsageProblem(
-                what="options beside --targets",
+                what="options next to --targets",
                 expected="none that is of one target alone",
                 observed=word,
                 source="the command line",

@@ -104,7 +104,7 @@ class Subject(ABC):
     asked: tuple[str, int]
     """The collection that one question touches, and how many records it sees there."""
     defined: tuple[str, ...] = ()
-    """Collections of `define` whose records are compared beside their schemas."""
+    """Collections of `define` whose records are compared as well as their schemas."""
 
     def __init__(self, folder: Path) -> None:
         """Take a folder of its own; nothing is made yet."""
@@ -130,7 +130,7 @@ class Subject(ABC):
         """
 
     def shaped(self, shape: str) -> str:
-        """Return the collection of a shape, filled anew."""
+        """Return the collection of a shape, filled again."""
         return self.full
 
     def make(self, change: str) -> str:
@@ -290,7 +290,7 @@ class CollectionState:
 
 
 def digests(view: Reader, collection: str, division: Sequence[str] = ("",)) -> list[Digest]:
-    """Return the digest of each part, in the order of the parts, having seen that each is told once."""
+    """Return the digest of each part, in the order of the parts, having seen that each comes once."""
     parts = range(len(division))
     found = list(view.digest(collection, division, parts, Pace()))
     assert sorted(part for part, _ in found) == list(parts)
@@ -311,9 +311,9 @@ def recorded(
 
 
 def read(view: Reader, collection: str, division: Sequence[str] = ("",)) -> CollectionState:
-    """Read everything, and see that digests and records agree with each other and that keys are told once."""
+    """Read everything, and see that digests and records agree and that each key comes once."""
     parts = range(len(division))
-    told = dict(enumerate(digests(view, collection, division)))
+    by_part = dict(enumerate(digests(view, collection, division)))
     sums = dict.fromkeys(parts, Digest(0, 0))
     records: dict[str, RecordHash] = {}
     order = []
@@ -324,6 +324,6 @@ def read(view: Reader, collection: str, division: Sequence[str] = ("",)) -> Coll
         assert record.key not in records
         records[record.key] = record
         order.append(part)
-    assert told == sums
+    assert by_part == sums
     assert order == sorted(order, reverse=True)
-    return CollectionState(told, records)
+    return CollectionState(by_part, records)

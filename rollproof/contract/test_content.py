@@ -171,7 +171,7 @@ def test_a_restore_leaves_no_difference(
         keeper.restore(tmp_path)
         assert content.schemas() == schemas
         assert read(content, subject.full) == before
-        assert (content.positions(), list(content.strayed(positions))) == (positions, [])
+        assert (content.positions(), list(content.position_faults(positions))) == (positions, [])
     finally:
         subject.undefine()
 

@@ -19,7 +19,7 @@ from rollproof.stores.reader import Reader
 
 def test_counts_are_exact(subject: Subject, content: Reader) -> None:
     with subject.reader() as view:
-        counts, collections, standing = view.counts(), view.collections(), view.standing()
+        counts, collections, standing = view.counts(), view.collections(), view.existing_collections()
     assert counts == subject.counts
     assert list(counts) == sorted(counts)
     assert [*standing] == [*collections], "no database was dropped"
@@ -93,8 +93,8 @@ def _expect_no_answer(subject: Subject, way: Way) -> None:
             failures = {name: pool.submit(_failure, call) for name, call in calls.items()}
     for name, failure in failures.items():
         error = failure.result()
-        told = "".join(traceback.format_exception(error))
-        assert SECRET not in told, name
+        shown = "".join(traceback.format_exception(error))
+        assert SECRET not in shown, name
         assert error.__cause__ is None, "the driver's own exception may hold a secret"
         assert error.__suppress_context__ or error.__context__ is None, name
         for words in (subject.store, subject.ways[way], "HINT: "):

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from rollproof.errors import Described, ExitCode, Meaning, Mismatch, Problem, Unverifiable
-from rollproof.stores.contract import Blind, Untold
+from rollproof.stores.contract import Blind, Withheld
 from rollproof.system.clock import Moment
 from rollproof.system.command import Deadline
 from rollproof.system.record_files import rounded
@@ -159,7 +159,7 @@ def _late(need: Need) -> Unverifiable:
 
 def _line_of(need: Need, error: Described, seconds: float) -> Line:
     state = error.state if isinstance(error, UnmetNeed) else NeedState.WRONG
-    if isinstance(error, Untold | Blind):
+    if isinstance(error, Withheld | Blind):
         state = NeedState.UNKNOWN
     text = f"expected {error.expected}, observed {error.observed}"
     if error.means is Meaning.TIMEOUT:

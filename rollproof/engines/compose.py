@@ -134,8 +134,8 @@ class ComposeEngine:
         return {raw["Id"]: one for raw, one in zip(every, found, strict=True)}
 
     def strangers(self) -> Sequence[Stranger]:
-        """Return the running containers beside the project's own that share something with it, by name."""
-        with self._asking("containers beside the project") as api:
+        """Return the running containers of others that share something with the project, by name."""
+        with self._asking("containers outside the project") as api:
             every = api.containers(all=True)
         own = [summary for summary in every if self._is_own(summary)]
         shared = {use for summary in own for use in _uses(summary)}

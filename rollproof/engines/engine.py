@@ -89,7 +89,7 @@ class Container:
 
     `health` is None for a container without a health check, `pids_limit` 0 without a limit. `configuration`
     is compose's hash of the service's configuration, `restart` its restart policy. `network` is the engine's
-    mode, such as ``host`` or ``container:ID``, or "" if unknown. `settings` is all that the engine was told
+    mode, such as ``host`` or ``container:ID``, or "" if unknown. `settings` is all that the engine was given
     of it, in words of the engine. `private` is the part that may hold secrets, such as its environment.
     `health_seconds` is the time from its start to the first answer of its health check, 0 without one.
     On a swarm, `called` is docker's own name of it, and `context` the docker context of its node, "" of the
@@ -217,7 +217,7 @@ class ContainerEngine(Protocol):
         """Return what is inside each of the target's containers, stopped ones too, by container id."""
 
     def strangers(self) -> Sequence[Stranger]:
-        """Return the running containers beside the target's own, and one-off ones, that share with it."""
+        """Return the running containers other than the target's own, and one-off ones, that share with it."""
 
     def logs(self, container: str, lines: int = 50, since: float | None = None) -> str:
         """Return the last `lines` of a container's log, of those after `since`, in seconds since 1970.

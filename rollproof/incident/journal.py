@@ -44,7 +44,7 @@ class JournalEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JournalLine:
-    """The fields of every record of a journal. The details of its event stand beside them, by name.
+    """The fields of every record of a journal. The details of its event stand next to them, by name.
 
     A detail is a text, a number, true, false, null or a list of texts. `findings` and `first_bad` of a
     response's assessment are objects, and so are the `minutes` of the contacts' clock.

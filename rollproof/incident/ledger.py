@@ -2,7 +2,7 @@
 
 A gate cannot live in memory: `pytest -m phase2` is another process than `pytest -m phase1`, and so is every
 xdist worker. Each run has a folder `ledger/<number>/` with three files. `run.json` is written first,
-`plan.json` once, by the first process to collect, and `results.jsonl` by the controller alone. Beside them,
+`plan.json` once, by the first process to collect, and `results.jsonl` by the controller alone. Next to them,
 each phase that began has a file that says when.
 """
 

@@ -173,4 +173,4 @@ class PartTrial:
 
 
 TrialOf = Callable[[RollbackPart], PartTrial]
-"""Tries a part of a rollback; raises `Unverifiable` if that cannot be told."""
+"""Tries a part of a rollback; raises `Unverifiable` if that cannot be known."""

@@ -32,7 +32,7 @@ OLDEST_BEATS = 2
 PART_OF_BEAT = 0.1
 """The part of a beat by which a sample may be early or late."""
 _FOLDER = "monitor"
-_HINT = "end the monitor, keep that file beside, and start the monitor again"
+_HINT = "end the monitor, keep that file elsewhere, and start the monitor again"
 MOST_READ = 40_000
 """Samples of a record that are read: those of two days, of a beat every five seconds."""
 _BLOCK_BYTES = 64 * 1024

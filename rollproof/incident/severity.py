@@ -57,8 +57,8 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
-class Standing(StrEnum):
-    """The standing of a band."""
+class BandState(StrEnum):
+    """The state of a band."""
 
     CLEAR = "clear"
     LASTING = "lasting"
@@ -68,7 +68,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BandFinding:
-    """One band's standing, in words, and its samples: the first and the last of `beats`.
+    """One band's state, in words, and its samples: the first and the last of `beats`.
 
     `since` is the time of the first sample beyond the limit of a band that is met. It may be long before
     these beats.
@@ -76,19 +76,19 @@ class BandFinding:
 
     band: str
     severity: Severity
-    standing: Standing
+    state: BandState
     text: str
     beats: tuple[int, int] | None = None
     since: Moment | None = None
 
     def __str__(self) -> str:
-        """Return the band's name, standing and text."""
-        return f"{self.band} ({self.standing}: {self.text})"
+        """Return the band's name, state and text."""
+        return f"{self.band} ({self.state}: {self.text})"
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The severity, and each band's standing; `cut_off` if it is unknown since nothing was reached."""
+    """The severity, and each band's state; `cut_off` if it is unknown since nothing was reached."""
 
     severity: Severity
     findings: tuple[BandFinding, ...]
@@ -99,9 +99,9 @@ class Assessment:
         """The severity for people, with the reason if this machine may be cut off."""
         return f"{self.severity}: {CUT_OFF}" if self.cut_off else str(self.severity)
 
-    def of(self, standing: Standing) -> tuple[BandFinding, ...]:
-        """Return the findings of that standing."""
-        return tuple(finding for finding in self.findings if finding.standing is standing)
+    def of(self, state: BandState) -> tuple[BandFinding, ...]:
+        """Return the findings of that state."""
+        return tuple(finding for finding in self.findings if finding.state is state)
 
     @property
     def first_bad(self) -> Moment | None:
@@ -109,16 +109,16 @@ class Assessment:
 
         It reaches back only as far as the samples of the assessment.
         """
-        worst = [found for found in self.of(Standing.MET) if found.severity is self.severity]
+        worst = [found for found in self.of(BandState.MET) if found.severity is self.severity]
         found = [finding.since for finding in worst if finding.since is not None]
         return max(found, key=found[0].seconds_since) if found else None
 
 
-_Judge = Callable[[Sequence[Sample], float], tuple[Standing, str, int, int]]
+_Judge = Callable[[Sequence[Sample], float], tuple[BandState, str, int, int]]
 """Takes the samples, newest last, and the seconds of a beat.
 
-Returns standing, text, and two numbers counted back from the newest sample. The first is of the samples
-behind the standing. The second is of the samples since the first bad one if the band is met, otherwise 0.
+Returns state, text, and two numbers counted back from the newest sample. The first is of the samples
+behind the state. The second is of the samples since the first bad one if the band is met, otherwise 0.
 """
 
 
@@ -139,11 +139,11 @@ def assess(
     findings = []
     for name, severity, judge, of in _rules(bands):
         if of in there and samples:
-            standing, text, count, bad = judge(samples, beat_seconds)
+            state, text, count, bad = judge(samples, beat_seconds)
             beats, since = (samples[-count].beat, samples[-1].beat), samples[-bad].at if bad else None
-            findings.append(BandFinding(name, severity, standing, text, beats, since))
+            findings.append(BandFinding(name, severity, state, text, beats, since))
         elif of in there:
-            findings.append(BandFinding(name, severity, Standing.UNKNOWN, "no sample of now"))
+            findings.append(BandFinding(name, severity, BandState.UNKNOWN, "no sample of now"))
     return Assessment(_severity(findings), tuple(findings), cut_off)
 
 
@@ -155,11 +155,11 @@ def samples_of(bands: Bands, beat_seconds: float, seconds: float = 0.0) -> int:
 
 
 def _severity(findings: Sequence[BandFinding]) -> Severity:
-    met = {finding.severity for finding in findings if finding.standing is Standing.MET}
+    met = {finding.severity for finding in findings if finding.state is BandState.MET}
     for severity in (Severity.CRITICAL, Severity.NON_CRITICAL):
         if severity in met:
             return severity
-    clear = all(finding.standing is Standing.CLEAR for finding in findings)
+    clear = all(finding.state is BandState.CLEAR for finding in findings)
     return Severity.HEALTHY if findings and clear else Severity.UNKNOWN
 
 
@@ -199,13 +199,13 @@ def _row(band: Band, figure: Figure, unit: str, *, below: bool = False) -> _Judg
     def beyond(value: float) -> bool:
         return value <= band.limit if below else value >= band.limit
 
-    def judge(samples: Sequence[Sample], beat_seconds: float) -> tuple[Standing, str, int, int]:
+    def judge(samples: Sequence[Sample], beat_seconds: float) -> tuple[BandState, str, int, int]:
         value = figure(samples[-1])
         if value is None:
-            return Standing.UNKNOWN, _NO_FIGURE, 1, 0
+            return BandState.UNKNOWN, _NO_FIGURE, 1, 0
         text = f"{value:,.0f} {unit}" if value >= _WHOLE else f"{value:.4g} {unit}"
         if not beyond(value):
-            return Standing.CLEAR, text, 1, 0
+            return BandState.CLEAR, text, 1, 0
         count = 0
         for sample in reversed(samples):
             value, gap = figure(sample), samples[-count].at.seconds_since(sample.at) if count else 0.0
@@ -218,8 +218,8 @@ def _row(band: Band, figure: Figure, unit: str, *, below: bool = False) -> _Judg
         lasted = samples[-1].at.seconds_since(samples[-count].at)
         text = f"{text}, for {lasted:.0f} s"
         if count >= band.samples and lasted >= band.seconds - PART_OF_BEAT * beat_seconds:
-            return Standing.MET, text, count, count
-        return Standing.LASTING, text, count, 0
+            return BandState.MET, text, count, count
+        return BandState.LASTING, text, count, 0
 
     return judge
 
@@ -227,16 +227,16 @@ def _row(band: Band, figure: Figure, unit: str, *, below: bool = False) -> _Judg
 def _share(band: Band, counts: Counts) -> _Judge:
     """Judge a share of requests, which varies from sample to sample."""
 
-    def judge(samples: Sequence[Sample], beat_seconds: float) -> tuple[Standing, str, int, int]:
+    def judge(samples: Sequence[Sample], beat_seconds: float) -> tuple[BandState, str, int, int]:
         if counts(samples[-1]) is None:
-            return Standing.UNKNOWN, _NO_FIGURE, 1, 0
+            return BandState.UNKNOWN, _NO_FIGURE, 1, 0
         seconds, least = max(band.seconds, band.samples * beat_seconds), band.samples * beat_seconds
         slack = PART_OF_BEAT * beat_seconds
         last = _last(samples, max(band.seconds / _PARTS, least) - slack)
         percent, asked = _percent(last, counts)
         text = f"{percent:.3g} % of {asked:,.0f}"
         if percent < band.limit or not asked:
-            return Standing.CLEAR, text, len(last), 0
+            return BandState.CLEAR, text, len(last), 0
 
         def beyond(looked_at: Sequence[Sample]) -> bool:
             known = sum(counts(sample) is not None for sample in looked_at)
@@ -246,13 +246,13 @@ def _share(band: Band, counts: Counts) -> _Judge:
         looked_at = _last(samples, seconds - slack)
         # The problem is no older than the first failure.
         if not beyond(looked_at) or not _percent(looked_at[:1], counts)[0]:
-            return Standing.LASTING, text, len(looked_at), 0
+            return BandState.LASTING, text, len(looked_at), 0
         # It may be older than the band demands: look back while earlier samples meet the band too.
         start, end = len(samples) - len(looked_at), len(samples) - 1
         while end and beyond(one := _last(samples[:end], seconds - slack)):
             start, end = min(start, end - len(one)), end - 1
         good = next(n for n, one in enumerate(samples[start:]) if _percent([one], counts)[0] >= band.limit)
-        return Standing.MET, text, len(looked_at), len(samples) - start - good
+        return BandState.MET, text, len(looked_at), len(samples) - start - good
 
     return judge
 

@@ -4,8 +4,8 @@ Runs count together within one span, as long as the profile's windows from their
 one. Observations of a week ago say nothing of today.
 
 A phase is late if it ended after its window. So it is if checks of it could not begin before the limit of
-their phase or run. That is one finding, beside what the checks found, and no check's failure: what was seen
-late is as true as before.
+their phase or run. That is one finding, in addition to what the checks found, and no check's failure: what
+was seen late is as true as before.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def tally(incident: Incident, windows: Windows, wrong: Sequence[str] = ()) -> Ru
     late_phases = lateness_of(incident, runs_of, windows, results_of)
     late, downtime = judged_downtime(incident)
     if late is None:
-        partial.append(f"how long the target was down cannot be told ({downtime})")
+        partial.append(f"how long the target was down is unknown ({downtime})")
     verdicts = [phase.verdict for phase in phases.values()]
     verdicts += incident.rollback_verdicts()
     if partial:

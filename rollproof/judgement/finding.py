@@ -171,7 +171,7 @@ def items_of(target: Target, facts: Facts) -> Items:
             "content": [Case(s, name) for s, name in compared],
             "searched": [Case(s, name) for s, name in compared if _was_searched(facts, s, name)],
             "moving_store": [s for s, content in contents if content.positions],
-            "shared_store": [s for s, content in contents if content.beside is not None],
+            "shared_store": [s for s, content in contents if content.unlisted is not None],
             "relation": [
                 name
                 for name, reference in target.references.items()

@@ -31,7 +31,7 @@ from rollproof.judgement.finding import (
 )
 from rollproof.profile.profile import Target
 from rollproof.profile.sections import Policy
-from rollproof.stores.contract import LOAD_STATE, LOADED, Beside, Recall
+from rollproof.stores.contract import LOAD_STATE, LOADED, Recall, Unlisted
 from rollproof.stores.policy import policy_of, unrecorded
 from rollproof.stores.references import Followed, judge, shown_names
 from rollproof.system.side_by_side import answer_of
@@ -72,7 +72,7 @@ class Observed(Protocol):
     def position_faults(self, store: str) -> Sequence[str]:
         """Return the positions that were lost, moved back or are beyond the end, in words."""
 
-    def unlisted(self, store: str) -> Beside | None:
+    def unlisted(self, store: str) -> Unlisted | None:
         """Return what the store holds outside of the profile's lists; None if it holds nothing else."""
 
     def followed(self, reference: str) -> Followed:
@@ -345,8 +345,8 @@ class Judge:
     def accounts_and_settings(self, store: str) -> Finding:
         """Accounts, grants and settings are unchanged; what is outside of the profile's lists is named."""
         item = _Item(store, "accounts and settings", Aspect.ACCOUNTS)
-        recorded = self._baseline.facts.contents[store].beside or Beside()
-        now = self._observed.unlisted(store) or Beside()
+        recorded = self._baseline.facts.contents[store].unlisted or Unlisted()
+        now = self._observed.unlisted(store) or Unlisted()
         notes = tuple(f"{store}: {text}" for text in _not_compared(recorded, now))
         if hidden := sorted(set(now.unread) - set(recorded.unread)):
             return item.found(
@@ -536,7 +536,7 @@ def _counted(differences: Sequence[str]) -> str:
     return f"{len(differences)} differences: {listed(differences, between='; ')}"
 
 
-def _not_compared(recorded: Beside, now: Beside) -> Iterator[str]:
+def _not_compared(recorded: Unlisted, now: Unlisted) -> Iterator[str]:
     """Yield what a store holds outside of the profile's lists that is not compared, and why."""
     come = sorted(set(now.outside) - set(recorded.outside))
     gone = sorted(set(recorded.outside) - set(now.outside))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields
 from itertools import chain
 from typing import Self
 
-from rollproof.backups.sets import every_field, standing_collections
+from rollproof.backups.sets import every_field, existing_collections
 from rollproof.baseline.comparison import Keys
 from rollproof.engines.engine import ContainerEngine
 from rollproof.incident.incident import StoreAccount
@@ -126,7 +126,7 @@ def _account_window(
     if name in unknown:
         return RecordFates(unknown=unknown)
     profile = every_field(target.stores[name])
-    now = set(standing_collections(name, profile, engine, open_reader))
+    now = set(existing_collections(name, profile, engine, open_reader))
     writing = threading.Lock()
     with ExitStack() as opened:
         stream = opened.enter_context(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from rollproof.backups.sets import BackupSet, every_field, read_index, standing_collections
+from rollproof.backups.sets import BackupSet, every_field, existing_collections, read_index
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import Problem, Unverifiable
 from rollproof.profile.profile import Target
@@ -33,7 +33,7 @@ from rollproof.system.side_by_side import each, every
 
 @dataclass(frozen=True, slots=True)
 class Divided:
-    """A collection as it is now, part by part, beside its index.
+    """A collection as it is now, part by part, with its index.
 
     Without an index all records count as written since: then `index` is None, and `kept` are empty digests.
     `same` are the parts that were seen to have the index's digest.
@@ -193,7 +193,7 @@ def _count(
         except Problem as problem:
             return Written(unknown={collection: problem.summary})
 
-    there = standing_collections(name, profile, engine, open_reader)
+    there = existing_collections(name, profile, engine, open_reader)
     total = Written()
     for written in each(counted, there, workers=profile.load.connections, name="count").values():
         total += written

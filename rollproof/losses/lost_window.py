@@ -20,7 +20,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Annotated
 
-from rollproof.backups.sets import every_field, standing_collections
+from rollproof.backups.sets import every_field, existing_collections
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Problem, UsageProblem, reason_of
 from rollproof.home import typed
@@ -319,7 +319,7 @@ def export_store(
     with on_disk(folder), ExitStack() as opened:
         snapshot = opened.enter_context(Snapshot(folder / RECORDS, new=True))
         try:
-            names = standing_collections(name, profile, engine, open_reader)
+            names = existing_collections(name, profile, engine, open_reader)
         except Problem as problem:
             return WindowStore(collections={}, unknown={name: problem.summary})
         windows = [opened.enter_context(window.records(name)) for window in earlier if name in window.stores]

@@ -16,8 +16,8 @@ from rollproof.incident.severity import (
     CUT_OFF,
     RECORDS_LOST,
     Assessment,
+    BandState,
     Severity,
-    Standing,
     assess,
     assess_now,
     is_monitored,
@@ -36,7 +36,7 @@ from rollproof.profile.profile import Target
 OWN_SECONDS, LONGEST_BEAT = 26.0, 9.0
 # A rollback frees no disk space.
 _NOT_TO_BE_ROLLED_BACK = frozenset({"disk"})
-_PLACES = "those of an incident are in its folder, those of now in monitor/ beside the incidents"
+_PLACES = "those of an incident are in its folder, those of now in monitor/ next to the incidents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,12 @@ def with_code(target: Target, decision: Decision) -> Decision:
 
 
 def scope_of(target: Target, assessed: Assessed) -> Scope:
-    """Return the services and stores in trouble, told from the bands that are met and the newest sample.
+    """Return the services and stores in trouble, as seen in the bands that are met and the newest sample.
 
     If there are none, the whole system counts: its requests fail, and no probe shows the place. Lost records,
     or only a full disk, are exceptions.
     """
-    met = {finding.band for finding in assessed.assessment.of(Standing.MET)}
+    met = {finding.band for finding in assessed.assessment.of(BandState.MET)}
     if not met or not assessed.samples:
         return Scope()
     newest = assessed.samples[-1]

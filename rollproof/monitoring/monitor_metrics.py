@@ -19,8 +19,8 @@ from rollproof.errors import Problem, UsageProblem
 from rollproof.incident.samples import Sample
 from rollproof.incident.severity import (
     Assessment,
+    BandState,
     Severity,
-    Standing,
     assess_now,
     is_monitored,
     monitored_samples,
@@ -102,7 +102,7 @@ class MonitorMetrics(Collector):
         labels = ["target", "band", "severity"]
         bands = StateSetMetricFamily(f"{_PREFIX}band", "Where each band stands.", labels=labels)
         for one in assessment.findings:
-            bands.add_metric([self._target.name, one.band, one.severity], _states(Standing, one.standing))
+            bands.add_metric([self._target.name, one.band, one.severity], _states(BandState, one.state))
         yield bands
 
     def _family(self, name: str, text: str, values: _Labelled, *labels: str) -> Metric:
@@ -123,7 +123,7 @@ class MonitorMetrics(Collector):
         return family
 
 
-def _states(every: Iterable[Severity] | Iterable[Standing], held: str) -> dict[str, bool]:
+def _states(every: Iterable[Severity] | Iterable[BandState], held: str) -> dict[str, bool]:
     return {str(one): one == held for one in every}
 
 

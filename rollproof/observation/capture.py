@@ -93,7 +93,7 @@ def capture(
 def _surroundings(
     target: Target, engine: ContainerEngine
 ) -> tuple[tuple[RecordedContainer, ...], Surroundings, str]:
-    """Return the containers, what is beside them, and the commit of the working copy."""
+    """Return the containers, those of others that share with them, and the commit of the working copy."""
     configuration_key, copy = new_configuration_key(target), read_working_copy(target.application.repository)
     insides = engine.insides(configuration_key)
     containers = tuple(

@@ -16,7 +16,7 @@ from rollproof.judgement.finding import ASPECTS, Aspect, Finding, items_of
 from rollproof.judgement.judge import Judge
 from rollproof.observation.store import ObservedStore, StoreReading
 from rollproof.profile.sections import Reference
-from rollproof.stores.contract import Beside, QueryAnswer, Recall, Retention
+from rollproof.stores.contract import QueryAnswer, Recall, Retention, Unlisted
 from rollproof.stores.policy import policy_of
 from rollproof.stores.references import Followed, follow_all, look
 from rollproof.system.side_by_side import Ahead, NoAnswer, Opened
@@ -131,7 +131,7 @@ class Observation:
         """Return the faults of a store's recorded positions."""
         return self._begin_position_faults(store)()
 
-    def unlisted(self, store: str) -> Beside | None:
+    def unlisted(self, store: str) -> Unlisted | None:
         """Return what a store holds outside of the profile's lists."""
         return self._begin_unlisted(store)()
 
@@ -171,7 +171,7 @@ class Observation:
     def _begin_position_faults(self, store: str) -> Pending[Sequence[str]]:
         return self._ask("positions", store, ObservedStore.position_faults)
 
-    def _begin_unlisted(self, store: str) -> Pending[Beside | None]:
+    def _begin_unlisted(self, store: str) -> Pending[Unlisted | None]:
         return self._ask("accounts and settings", store, ObservedStore.unlisted)
 
     def _begin_followed(self, name: str) -> Pending[Followed]:
@@ -195,7 +195,7 @@ class Observation:
     def _ask(
         self, what: str, at: Case | str, question: Callable[[ObservedStore], Answered]
     ) -> Pending[Answered]:
-        """Begin a question about a store or a collection: after the store's others, beside other stores."""
+        """Begin a question about a store or a collection: after the store's earlier ones."""
         store, name = (at.store, at.id) if isinstance(at, Case) else (at, at)
 
         def asked() -> Answered:

@@ -23,7 +23,7 @@ from rollproof.errors import Meaning, Problem, Unverifiable
 from rollproof.observation.content import Digests, compare
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Beside, ByUsers, QueryAnswer, Recall, RecordHash, Retention, Selection
+from rollproof.stores.contract import ByUsers, QueryAnswer, Recall, RecordHash, Retention, Selection, Unlisted
 from rollproof.stores.policy import by_users_of, pace_of, policy_of
 from rollproof.stores.reader import Reader
 from rollproof.stores.registry import ReaderOpener, open_reader
@@ -154,11 +154,13 @@ class ObservedStore:
 
     def position_faults(self) -> Sequence[str]:
         """Return the faults of the recorded positions."""
-        return self.reader.strayed(recorded_content_of(self._reading.baseline(), self._name).positions)
+        return self.reader.position_faults(
+            recorded_content_of(self._reading.baseline(), self._name).positions
+        )
 
-    def unlisted(self) -> Beside | None:
+    def unlisted(self) -> Unlisted | None:
         """Return what the store holds outside of the profile's lists."""
-        return self.reader.beside()
+        return self.reader.unlisted()
 
     def retentions(self) -> Mapping[str, Retention | None]:
         """Return how long each log keeps a record."""

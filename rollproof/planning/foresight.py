@@ -26,7 +26,7 @@ from rollproof.profile.application_profile import Migrations, is_of_django
 from rollproof.profile.data_formats import Fit, Judgement, fits, judge, refused, unknown
 from rollproof.profile.kinds import descriptor_of
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Beside
+from rollproof.stores.contract import Unlisted
 from rollproof.stores.package import read_details
 from rollproof.stores.registry import ReaderOpener, open_reader
 from rollproof.system.side_by_side import Question, wait_for
@@ -123,7 +123,7 @@ def _questions(
             what = f"data of {name}"
             yield what, partial(_data, target, plan, engine, open_reader, what, name)
         if descriptor_of(store).restores_everything and name in plan.stores:
-            what = f"what {name} holds beside the profile's lists"
+            what = f"what {name} holds outside the profile's lists"
             yield what, partial(_unlisted, target, engine, open_reader, what, name)
 
 
@@ -241,10 +241,10 @@ def _unlisted(
 ) -> tuple[Foreseen, ...]:
     """Judge a store that is restored whole: only what the profile lists is exported and accounted for."""
     with open_reader(name, target.stores[name], engine, operator=True) as reader:
-        beside = reader.beside() or Beside()
-    if beside.outside:
-        return (Foreseen(what, refused(", ".join(beside.outside)), _LISTED, _UNLISTED),)
-    judgement = unknown("; ".join(beside.unread)) if beside.unread else fits("nothing")
+        others = reader.unlisted() or Unlisted()
+    if others.outside:
+        return (Foreseen(what, refused(", ".join(others.outside)), _LISTED, _UNLISTED),)
+    judgement = unknown("; ".join(others.unread)) if others.unread else fits("nothing")
     return (Foreseen(what, judgement),)
 
 

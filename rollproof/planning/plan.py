@@ -40,7 +40,7 @@ class Stage(StrEnum):
 class PlannedStep:
     """A step of a plan and its stage; `part_of` is the step that contains it, or None.
 
-    `side_by_side` says that the steps of each store run beside those of the others.
+    `side_by_side` says that the steps of each store run alongside those of the others.
     """
 
     id: StepId

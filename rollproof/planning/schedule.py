@@ -2,7 +2,7 @@
 
 The backup's own duration gives the expected seconds of the steps that restore it, the health checks of the
 baseline's containers those of a start. A plan with more expected seconds than the budget is over it. A step
-that runs has all that is left of the budget, but for the expected seconds of the stages after its own.
+that runs has all that is left of the budget, except the expected seconds of the stages after its own.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def wrong_risk(profile: StoreProfile) -> ProfileMistake | None:
             "low or medium, since no snapshots of volumes are taken of this store", profile.risk
         )
     if profile.risk != "low" and (setting := descriptor.keeps_less(profile)):
-        return ProfileMistake(f"low beside {setting}", profile.risk)
+        return ProfileMistake(f"low with {setting}", profile.risk)
     return None
 
 

@@ -16,7 +16,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=7 * 24 * 3600)]
 
 # Time for creating and ending the instance, in addition to the restore.
-_BESIDE_SECONDS = 120.0
+_EXTRA_SECONDS = 120.0
 
 
 class Backups(Model):
@@ -49,7 +49,7 @@ class ScratchProfile(Model):
     @property
     def whole_seconds(self) -> float:
         """Seconds from the first step of creating the instance to the last step of its end."""
-        return self.seconds + _BESIDE_SECONDS
+        return self.seconds + _EXTRA_SECONDS
 
 
 class SavedState(Model):

@@ -130,7 +130,7 @@ class Signing(Model):
 
 
 class Checks(Model):
-    """Checks of your own beside the suite's."""
+    """Checks of your own in addition to the suite's."""
 
     folders: tuple[ExistingPath, ...] = ()
     """Folders of pytest modules with the phases' markers."""
@@ -160,8 +160,8 @@ class Limits(Model):
     """
 
 
-_BESIDE_STORES = frozenset({ACCOUNTS, "index", "set.json", "window.json"})
-"""What lies beside the folders of stores, in a backup set or in a lost window."""
+_RESERVED = frozenset({ACCOUNTS, "index", "set.json", "window.json"})
+"""What lies next to the folders of stores, in a backup set or in a lost window."""
 
 
 class Window(Model):
@@ -253,7 +253,7 @@ class Target(BaseSettings):
     contacts: Contacts = Contacts()
     """Who is told of an incident."""
     redaction: Redaction = Redaction()
-    """What reports hide beside secrets."""
+    """What reports hide in addition to secrets."""
     signing: Signing = Signing()
     """The key that records are signed with."""
 
@@ -272,7 +272,7 @@ class Target(BaseSettings):
     @model_validator(mode="after")
     def _stores_have_names_and_risks(self) -> Self:
         for name, store in self.stores.items():
-            if name in _BESIDE_STORES:
+            if name in _RESERVED:
                 expected = "another name, since backups and lost windows have a file or folder of this one"
                 raise ProfileMistake(expected, name).at(f"stores.{name}")
             if wrong := wrong_risk(store):

@@ -108,7 +108,7 @@ class Address(Model):
         if (self.host is None) == (self.service is None):
             raise ProfileMistake("exactly one of host and service", "none" if self.host is None else "both")
         if self.ca is not None and not self.tls:
-            raise ProfileMistake("tls = true beside ca", "tls = false")
+            raise ProfileMistake("tls = true with ca", "tls = false")
         return self
 
 
@@ -284,7 +284,7 @@ References = Annotated[dict[Name, Reference], AfterValidator(_both_ways)]
 
 
 class Redaction(Model):
-    """Personal data, which reports hide beside secrets."""
+    """Personal data, which reports hide in addition to secrets."""
 
     fields: tuple[Text, ...] = FIELDS
     """Fields whose values are shown as pseudonyms where a report names a record by them.

@@ -90,7 +90,7 @@ def _read(chunk: Chunk, worker: str) -> tuple[str, dict[int, Digest]]:
     if profile is None or terms_of(profile) != chunk.terms:
         raise UsageProblem(
             what=f"section stores.{chunk.store} of the worker's profile",
-            expected="that of the controller, but for address, accounts and load, and the same rollproof",
+            expected="that of the controller, except address, accounts and load, and the same rollproof",
             observed="none" if profile is None else "another one",
             source=f"{os.environ.get(PROFILE)} of {worker}",
             hint="copy the section to the worker's machine, and start the worker again",

@@ -113,7 +113,7 @@ UNSIGNED = "unsigned"
 ANYBODY = Signing()
 """Where no profile says who signs."""
 CHECKER = "verify_record.py"
-"""The checker, beside the files of a bundle that was unpacked."""
+"""The checker, next to the files of a bundle that was unpacked."""
 # Made again from the rest by every run and by `rollproof report`.
 _PAGES = (names.VERDICT, names.GATE_PAGE, names.POST_MORTEM, names.REPORT, f"{names.PICTURES}/")
 # Never written again; those of lines grow.

@@ -1,4 +1,4 @@
-"""What a reader of a store answers with: counts, digests, records, references, settings beside. See `Reader`.
+"""What a reader of a store answers with: counts, digests, records, references and more. See `Reader`.
 
 A collection is cut into parts by key. So a difference is narrowed to few records, parts are read side by
 side, and some can be sampled when time is short. A digest does not depend on the order of records: it is
@@ -47,7 +47,7 @@ class Blind(Unverifiable):
     """The account may not see who is connected, and will not a second later either."""
 
 
-class Untold(Unverifiable):
+class Withheld(Unverifiable):
     """The store answers, but withholds the requested fact from this account."""
 
 
@@ -161,8 +161,8 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """The parts of a store beside the profile's collections: a backup of the collections lacks them.
+class Unlisted:
+    """The parts of a store outside the profile's collections: a backup of the collections lacks them.
 
     `compared` are definitions by name: accounts, grants, global variables. `outside` names what the profile
     does not list, such as ``database archive``. `unread` says what the account may not read, each with the
@@ -173,7 +173,7 @@ class Beside:
     outside: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
-    def comparable_with(self, recorded: Beside) -> Mapping[str, Json]:
+    def comparable_with(self, recorded: Unlisted) -> Mapping[str, Json]:
         """Return what can be compared with `recorded`: where that could not be read, nothing is new."""
         return {
             name: value

@@ -210,8 +210,8 @@ class StoreKeeper(ABC):
         if kept != wanted:
             raise ActionFailed(
                 what=f"restore of store {self.name}",
-                expected=f"a backup with {what} {_told(wanted)}, as the store is now",
-                observed=f"one with {_told(kept)}",
+                expected=f"a backup with {what} {_in_words(wanted)}, as the store is now",
+                observed=f"one with {_in_words(kept)}",
                 source=str(package.folder),
                 hint="this backup belongs to another target, or the profile has changed since",
             )
@@ -334,7 +334,7 @@ def action_failed(reach: Reach, what: str, *, expected: object, observed: object
     )
 
 
-def _told(value: object) -> str:
+def _in_words(value: object) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 

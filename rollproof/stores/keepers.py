@@ -30,7 +30,7 @@ def open_keeper(
 ) -> StoreKeeper:
     """Return the write side of the store `name`.
 
-    `deadline` is in seconds, for a whole backup or restore; a keeper that needs more beside it says so.
+    `deadline` is in seconds, for a whole backup or restore; a keeper that needs more than it says so.
     """
     return keeper_at(name, profile, _endpoint(profile, engine), control, deadline, engine)
 

@@ -18,7 +18,7 @@ from rollproof.engines.engine import ContainerEngine, Endpoint
 from rollproof.errors import Meaning, Unverifiable, unanswered
 from rollproof.profile.sections import Account, ApiKey
 from rollproof.profile.store_descriptor import Profile
-from rollproof.stores.contract import Untold
+from rollproof.stores.contract import Withheld
 
 if TYPE_CHECKING:
     from rollproof.profile.profile import Target
@@ -86,9 +86,9 @@ class Reach:
             means=means,
         )
 
-    def untold(self, right: str) -> Untold:
+    def withheld(self, right: str) -> Withheld:
         """Return the error for a fact that the store tells only to an account with `right`."""
-        return Untold(
+        return Withheld(
             what=f"store {self.store} as {self.account.user}",
             expected=right,
             observed="an account without it",

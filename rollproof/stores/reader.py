@@ -21,7 +21,6 @@ from rollproof.profile.data_formats import Marks
 from rollproof.profile.kinds import kinds_that
 from rollproof.stores.contract import (
     LOADED,
-    Beside,
     Digest,
     ExportedRecord,
     Pace,
@@ -31,6 +30,7 @@ from rollproof.stores.contract import (
     Retention,
     Rights,
     Selection,
+    Unlisted,
     Vector,
 )
 from rollproof.stores.names import Name
@@ -206,7 +206,7 @@ class Reader(ABC):
         """Return the numbers of connections in use and allowed, of a kind with `clients`.
 
         Raises:
-            Untold: the account lacks the right to ask.
+            Withheld: the account lacks the right to ask.
         """
         return 0, 0
 
@@ -236,7 +236,7 @@ class Reader(ABC):
         """Return the positions that advance in use, such as a consumer group's offsets, by name."""
         return {}
 
-    def strayed(self, _recorded: Mapping[str, Json]) -> Sequence[str]:
+    def position_faults(self, _recorded: Mapping[str, Json]) -> Sequence[str]:
         """Return the positions' faults since they were recorded: lost, moved back, or beyond the end."""
         return ()
 
@@ -252,7 +252,7 @@ class Reader(ABC):
         """Return what the account may do with the profile's data, of a kind that `reports_rights`."""
         return Rights()
 
-    def standing(self) -> Sequence[str]:
+    def existing_collections(self) -> Sequence[str]:
         """Return `collections` without those of dropped databases; a hidden database is an error."""
         return self.collections()
 
@@ -264,8 +264,8 @@ class Reader(ABC):
         """
         return {}
 
-    def beside(self) -> Beside | None:
-        """Return what the store holds beside the profile's lists; None if it holds nothing of others.
+    def unlisted(self) -> Unlisted | None:
+        """Return what the store holds outside the profile's lists; None if it holds nothing of others.
 
         What the account may not read is named, and is no error.
         """

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from rollproof.errors import listed
 from rollproof.home import COMMAND
 from rollproof.incident.incident import Incident
-from rollproof.incident.severity import Assessment, Standing
+from rollproof.incident.severity import Assessment, BandState
 from rollproof.profile.contacts import Contacts, names_of
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment, t_plus
@@ -82,8 +82,8 @@ def assessment_text(assessment: Assessment) -> str:
     """Return an assessment's severity, in words."""
     found = [
         f"{finding.band}: {finding.text}"
-        for standing in (Standing.MET, Standing.LASTING)
-        for finding in assessment.of(standing)
+        for state in (BandState.MET, BandState.LASTING)
+        for finding in assessment.of(state)
     ]
     return f"{assessment.said}{f' ({listed(found, _SHOWN)})' if found else ''}"
 

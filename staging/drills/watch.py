@@ -13,7 +13,7 @@ from pathlib import Path
 from reports.terminal.progress import Progress
 from rollproof.errors import ActionFailed
 from rollproof.incident.samples import samples_path
-from rollproof.incident.severity import Severity, Standing, assess_now, monitored_samples
+from rollproof.incident.severity import BandState, Severity, assess_now, monitored_samples
 from rollproof.monitoring.assessment import Assessed, scope_of
 from rollproof.planning.tree import decide
 from rollproof.profile.bands import Band
@@ -75,7 +75,7 @@ class AssessedMonitor:
         assessed = self.assessed()
         if not assessed.samples:
             return ["no sample"]
-        bad = [one for bad in (Standing.MET, Standing.LASTING) for one in assessed.assessment.of(bad)]
+        bad = [one for bad in (BandState.MET, BandState.LASTING) for one in assessed.assessment.of(bad)]
         probes = assessed.samples[-1].probes.items()
         return [f"{one.band}: {one.text}" for one in bad] + [
             f"{name}: {probe.text}" for name, probe in probes if not probe.ok
@@ -137,7 +137,7 @@ def _drilled(watch: AssessedMonitor, drill: Drill, ground: Ground) -> RoundResul
 
 
 def _met(assessed: Assessed, drill: Drill) -> bool:
-    met = assessed.assessment.of(Standing.MET)
+    met = assessed.assessment.of(BandState.MET)
     return (drill.band, drill.severity) in {(finding.band, finding.severity) for finding in met}
 
 

@@ -2,7 +2,7 @@
 
 from tests.stack.conftest import (
     backup,
-    captured_anew,
+    captured_again,
     containers,
     control,
     engine,
@@ -19,7 +19,7 @@ from tests.stack.conftest import (
 
 __all__ = [
     "backup",
-    "captured_anew",
+    "captured_again",
     "containers",
     "control",
     "engine",

@@ -92,7 +92,7 @@ def verifier(stack: Stack, operators: Operators, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def captured_anew(verifier: Verifier) -> Iterator[None]:
+def captured_again(verifier: Verifier) -> Iterator[None]:
     """Whoever follows has a new baseline: records that came and went leave other ids and counters behind."""
     yield
     verifier.outdate()

@@ -111,7 +111,7 @@ class Scratch:
         self.client.delete(self.full, filter=f"pk >= {ENTITIES}", timeout=SECONDS)
         self.put(*(entity(number) for number in range(ENTITIES)))
 
-    def make_anew(self, **changes: Any) -> None:  # noqa: ANN401 - those of `create`
+    def recreate(self, **changes: Any) -> None:  # noqa: ANN401 - those of `create`
         self.client.drop_collection(self.other, timeout=SECONDS)
         self.create(self.other, **changes)
 

@@ -101,7 +101,7 @@ class Scratch:
         action = {"create_alias": {"alias_name": alias, "collection_name": collection}}
         self.rest.call("POST", ALIASES, {"actions": [action]})
 
-    def make_anew(self, dense: dict[str, Any]) -> None:
+    def recreate(self, dense: dict[str, Any]) -> None:
         self.rest.call("DELETE", path_of(self.other))
         self.create(self.other, dense)
 

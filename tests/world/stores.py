@@ -204,7 +204,7 @@ class Searchable(Content):
     def positions(self) -> Mapping[str, Json]:
         return {"group": 1}
 
-    def strayed(self, recorded: Mapping[str, Json]) -> Sequence[str]:
+    def position_faults(self, recorded: Mapping[str, Json]) -> Sequence[str]:
         if self.astray is None:
             self.found("positions")
         return self.astray or ()

@@ -162,7 +162,7 @@ class SwarmService:
 
     @property
     def settings(self) -> dict[str, Json]:
-        """What its specification says beside its containers' configuration, without what may be secret."""
+        """What its specification says, without its containers' configuration and what may be secret."""
         template = self.spec["TaskTemplate"]
         container = template["ContainerSpec"]
         found = {name: template.get(name) for name in ("Resources", "RestartPolicy", "Placement")}

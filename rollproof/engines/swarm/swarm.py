@@ -111,7 +111,7 @@ class SwarmEngine:
         return {key: inside for one in found for key, inside in one.items()}
 
     def strangers(self) -> Sequence[Stranger]:
-        """Return the running containers beside the stack's own that share something with it, on any node."""
+        """Return the running containers of others that share something with the stack, on any node."""
         return [one for found in self._of_nodes(None, NodeEngine.strangers) for one in found]
 
     def logs(self, container: str, lines: int = 50, since: float | None = None) -> str:

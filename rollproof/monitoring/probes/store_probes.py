@@ -10,7 +10,7 @@ from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.incident.samples import ProbeId, ProbeKind
 from rollproof.monitoring.probes.probe import Probe, ProbeResult
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Untold
+from rollproof.stores.contract import Withheld
 from rollproof.stores.reader import Reader
 from rollproof.stores.registry import ReaderOpener, open_reader
 
@@ -96,8 +96,8 @@ class ConnectionsProbe(_OfStore):
         try:
             with self._held.opened() as view:
                 used, most = view.connections()
-        except Untold as problem:
-            return ProbeResult(ok=True, text=f"told only with {problem.expected}")
+        except Withheld as problem:
+            return ProbeResult(ok=True, text=f"readable only with {problem.expected}")
         percent = 100 * used / most if most > 0 else 0.0
         ok = percent < self._severity.critical.connections.limit
         text = f"{used} of {most} in use ({percent:.1f} %)"

@@ -149,11 +149,11 @@ class KafkaKeeper(RecordKeeper):
             }
             for name, topic in recorded.topics.items():
                 if found[name].damage:
-                    self._make_anew(admin, name, topic.shape, files[name], countdown)
+                    self._recreate(admin, name, topic.shape, files[name], countdown)
                     moved[name] = _offsets(files[name])
                 else:
                     admin.configure(name, topic.shape.configuration)
-                notes += _told(name, found[name])
+                notes += _notes_on(name, found[name])
             for name in admin.names(self._profile.topics):
                 if name not in recorded.topics:
                     admin.delete(name, countdown)
@@ -210,7 +210,7 @@ class KafkaKeeper(RecordKeeper):
             found = compared(admin, name, topic, file, countdown)
         return found
 
-    def _make_anew(self, admin: Admin, name: str, shape: Topic, file: Path, countdown: Countdown) -> None:
+    def _recreate(self, admin: Admin, name: str, shape: Topic, file: Path, countdown: Countdown) -> None:
         """Delete, create and fill the topic, and read it back."""
         admin.delete(name, countdown)
         admin.create(name, shape, countdown)
@@ -268,7 +268,7 @@ def _digest(record: Record) -> bytes:
     return hashlib.sha256(record.line()).digest()
 
 
-def _told(name: str, found: _Found) -> Iterator[str]:
+def _notes_on(name: str, found: _Found) -> Iterator[str]:
     if found.damage:
         yield (
             f"topic {name} was re-created, since {found.damage}: offsets begin at 0 and groups stand "

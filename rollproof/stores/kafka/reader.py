@@ -17,13 +17,13 @@ from typing import Any
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.stores.contract import (
-    Beside,
     ExportedRecord,
     Pace,
     QueryAnswer,
     RecordHash,
     Retention,
     Selection,
+    Unlisted,
 )
 from rollproof.stores.kafka.broker import SETTLE_SECONDS, Broker, partitions_in
 from rollproof.stores.kafka.descriptor import KafkaProfile
@@ -164,7 +164,7 @@ class KafkaReader(Reader):
             for place, one in extents.items()
         }
 
-    def strayed(self, recorded: Mapping[str, Json]) -> Sequence[str]:
+    def position_faults(self, recorded: Mapping[str, Json]) -> Sequence[str]:
         """Return what was lost, and offsets moved back or beyond the end."""
         found = list(strays(recorded, self.positions()))
         if found:  # ends may be stale, so a second look confirms the faults
@@ -181,7 +181,7 @@ class KafkaReader(Reader):
         with Broker(self._reach) as broker:
             return {topic: broker.retention(topic) for topic in broker.names(self._profile.topics)}
 
-    def beside(self) -> Beside:
+    def unlisted(self) -> Unlisted:
         """Return the topics and groups that the profile does not list."""
         groups, unread = set[str](), tuple[str, ...]()
         with Broker(self._reach) as broker:
@@ -191,4 +191,4 @@ class KafkaReader(Reader):
             except Unverifiable:  # topics were listed, so it is this alone that is refused
                 unread = ("groups of others: Describe of all groups",)
         outside = [f"topic {name}" for name in sorted(topics)] + [f"group {name}" for name in sorted(groups)]
-        return Beside(outside=tuple(outside), unread=unread)
+        return Unlisted(outside=tuple(outside), unread=unread)

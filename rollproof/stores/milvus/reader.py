@@ -14,7 +14,7 @@ from pymilvus import DataType
 from rollproof.collection import Json
 from rollproof.errors import Unverifiable
 from rollproof.profile.data_formats import Marks
-from rollproof.stores.contract import LOAD_STATE, Beside, ExportedRecord, Pace, Selection
+from rollproof.stores.contract import LOAD_STATE, ExportedRecord, Pace, Selection, Unlisted
 from rollproof.stores.milvus.client import WORKERS, Milvus, import_for_searches, literal
 from rollproof.stores.milvus.descriptor import MilvusProfile
 from rollproof.stores.milvus.table import Entities
@@ -183,7 +183,7 @@ class MilvusReader(Scanned):
         aliases = dict.fromkeys((f"alias {alias}" for alias in described.get("aliases") or ()), collection)
         return {collection: _json(schema), **aliases}
 
-    def beside(self) -> Beside:
+    def unlisted(self) -> Unlisted:
         """Return the databases and collections that the profile does not list.
 
         Databases without a collection are left out: every server has one named ``default``.
@@ -201,7 +201,7 @@ class MilvusReader(Scanned):
                     outside += [f"database {database}"] if milvus.listed() else []
             except Unverifiable:
                 unread.append(f"collections of database {database}: ShowCollections there")
-        return Beside(outside=tuple(outside), unread=tuple(unread))
+        return Unlisted(outside=tuple(outside), unread=tuple(unread))
 
     def _table(self, collection: str) -> Entities:
         return Entities(self._milvus, collection, excluded_of(self._profile, collection))

@@ -108,7 +108,7 @@ def moment(client: MongoClient[Document], *, possible: bool = True) -> Iterator[
         yield session
 
 
-def told(client: MongoClient[Document], command: Mapping[str, Any]) -> Document | None:
+def answer_if_allowed(client: MongoClient[Document], command: Mapping[str, Any]) -> Document | None:
     """Return the server's answer to a command, or None if the account may not ask."""
     try:
         return client.admin.command(dict(command))
@@ -121,7 +121,7 @@ def told(client: MongoClient[Document], command: Mapping[str, Any]) -> Document 
 def lets_in_anybody(reach: Reach) -> bool:
     """Return whether the server runs without authorization: nobody has to log in there."""
     with Mongodb(reach, None) as anybody, anybody.asked() as client:
-        return told(client, {"listDatabases": 1, "nameOnly": True}) is not None
+        return answer_if_allowed(client, {"listDatabases": 1, "nameOnly": True}) is not None
 
 
 def require_primary(client: MongoClient[Document], reach: Reach) -> None:
@@ -142,6 +142,6 @@ def require_primary(client: MongoClient[Document], reach: Reach) -> None:
 def marks_of(client: MongoClient[Document]) -> dict[str, Json]:
     """Return the server's version, and its feature compatibility version if the account may see it."""
     found: dict[str, Json] = {"server": str(client.server_info()["version"])}
-    if parameter := told(client, {"getParameter": 1, "featureCompatibilityVersion": 1}):
+    if parameter := answer_if_allowed(client, {"getParameter": 1, "featureCompatibilityVersion": 1}):
         found[FCV] = str(parameter["featureCompatibilityVersion"]["version"])
     return found

@@ -57,7 +57,7 @@ class MongodbKeeper(StoreKeeper):
         """Write every document of the profile's databases as of one moment, with options and indexes."""
         with self._connected() as client:
             before = self._describe(client)
-            told = marks_of(client)
+            marks = marks_of(client)
             records = {}
             with moment(client) as session:
                 for one in before:
@@ -81,7 +81,7 @@ class MongodbKeeper(StoreKeeper):
             method=_method(before, snapshot=session is not None),
             means=Means.DOCUMENTS,
             records=records,
-            details={**told, "databases": sorted(self._profile.databases)},
+            details={**marks, "databases": sorted(self._profile.databases)},
         )
 
     def restore(self, folder: Path) -> Restored:
@@ -213,7 +213,7 @@ def _method(kept: Iterable[Description], *, snapshot: bool) -> str:
     if not snapshot:
         return "raw BSON of each document, one collection after the other (no snapshot: no replica set)"
     capped = [one.full_name for one in kept if one.capped]
-    besides = f", but for capped {', '.join(capped)}" if capped else ""
+    besides = f", except capped {', '.join(capped)}" if capped else ""
     return f"raw BSON of each document, read at one moment (snapshot session){besides}"
 
 
@@ -296,7 +296,7 @@ class MongodbClients:
 def _clients(operation: Mapping[str, Any], *, everybody: bool) -> list[ConnectedClient]:
     """Return a connection's clients; one without a log-in has none, unless `everybody` may write.
 
-    Where they must log in, drivers keep such a connection beside the others, to watch the server.
+    Where they must log in, drivers keep such a connection next to the others, to watch the server.
     """
     host = host_of(str(operation["client"]))
     users = [str(user["user"]) for user in operation.get("effectiveUsers") or ()]

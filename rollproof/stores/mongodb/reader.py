@@ -26,7 +26,6 @@ from rollproof.profile.data_formats import Marks
 from rollproof.stores.canonical import hashed
 from rollproof.stores.contract import (
     HASH_BITS,
-    Beside,
     Digest,
     ExportedRecord,
     Pace,
@@ -34,6 +33,7 @@ from rollproof.stores.contract import (
     RecordHash,
     Rights,
     Selection,
+    Unlisted,
 )
 from rollproof.stores.mongodb.bson import (
     LENIENT,
@@ -44,7 +44,14 @@ from rollproof.stores.mongodb.bson import (
     fields,
     record_key,
 )
-from rollproof.stores.mongodb.client import OF_THE_SERVER, Document, Mongodb, marks_of, moment, told
+from rollproof.stores.mongodb.client import (
+    OF_THE_SERVER,
+    Document,
+    Mongodb,
+    answer_if_allowed,
+    marks_of,
+    moment,
+)
 from rollproof.stores.mongodb.descriptor import MongodbProfile
 from rollproof.stores.mongodb.schema import (
     Description,
@@ -148,9 +155,9 @@ class MongodbReader(Reader):
     def connections(self) -> tuple[int, int]:
         """Return the numbers of connected and allowed clients."""
         with self._mongodb.asked() as client:
-            status = told(client, _CONNECTIONS_ALONE)
+            status = answer_if_allowed(client, _CONNECTIONS_ALONE)
         if status is None:
-            raise self._reach.untold("the role clusterMonitor")
+            raise self._reach.withheld("the role clusterMonitor")
         used = int(status["connections"]["current"])
         return used, used + int(status["connections"]["available"])
 
@@ -198,22 +205,22 @@ class MongodbReader(Reader):
             }
         return dict(sorted(found.items()))
 
-    def beside(self) -> Beside:
+    def unlisted(self) -> Unlisted:
         """Return the users with their roles, and the databases of others."""
         compared: dict[str, Json] = {}
         outside, unread = list[str](), list[str]()
         with self._mongodb.asked() as client:
-            if answer := told(client, {"usersInfo": {"forAllDBs": True}}):
+            if answer := answer_if_allowed(client, {"usersInfo": {"forAllDBs": True}}):
                 compared = {f"user {user['_id']}": _roles(user) for user in answer["users"]}
             else:
                 unread.append("users: the action viewUser on all databases")
             every = {"listDatabases": 1, "nameOnly": True, "authorizedDatabases": False}
-            if answer := told(client, every):
+            if answer := answer_if_allowed(client, every):
                 named = {str(one["name"]) for one in answer["databases"]}
                 outside = sorted(named - {*self._profile.databases, *OF_THE_SERVER})
             else:
                 unread.append("databases of others: the action listDatabases")
-        return Beside(compared, tuple(f"database {name}" for name in outside), tuple(unread))
+        return Unlisted(compared, tuple(f"database {name}" for name in outside), tuple(unread))
 
     def rights(self) -> Rights:
         """Return what the account may do, by the privileges that the server lists for the connection."""

@@ -28,7 +28,7 @@ from rollproof.stores.canonical import record_of
 from rollproof.stores.contract import Digest, ExportedRecord, Pace, QueryAnswer, RecordHash, Selection
 from rollproof.stores.listed import Listed
 from rollproof.stores.mounts.descriptor import PLACE, MountsProfile
-from rollproof.stores.mounts.sqlite import BESIDE, LOGS, MAGIC, Database, log_length, shown_value
+from rollproof.stores.mounts.sqlite import COMPANIONS, LOGS, MAGIC, Database, log_length, shown_value
 from rollproof.stores.names import Name
 from rollproof.stores.policy import chosen, excluded_of
 from rollproof.stores.reach import Readable
@@ -91,7 +91,7 @@ class File:
 
 @dataclass(slots=True)
 class Copy:
-    """A copy of a SQLite file with the logs beside it, as they were read one after the other.
+    """A copy of a SQLite file with the logs next to it, as they were read one after the other.
 
     It is `cut` if one of them became shorter while it was sent.
     """
@@ -369,7 +369,9 @@ class MountsReader(Listed):
                 if not file.path:
                     continue
                 stream = file.opened()
-                main = next((file.path.removesuffix(end) for end in BESIDE if file.path.endswith(end)), "")
+                main = next(
+                    (file.path.removesuffix(end) for end in COMPANIONS if file.path.endswith(end)), ""
+                )
                 if main in databases:
                     with self.writing():
                         databases[main][1].take(file.path.removeprefix(main), stream)

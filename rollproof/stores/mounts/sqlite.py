@@ -22,8 +22,8 @@ from rollproof.stores.contract import RecordHash
 
 MAGIC = b"SQLite format 3\0"
 LOGS = ("-wal", "-journal")
-"""Endings of the files beside a SQLite file without which its copy is not whole."""
-BESIDE = (*LOGS, "-shm")
+"""Endings of the files next to a SQLite file without which its copy is not whole."""
+COMPANIONS = (*LOGS, "-shm")
 """Endings of all files that are parts of a SQLite file; none is a record of its own."""
 MOST_ROWS = 2_000_000
 """Of one file: a backup holds their keys in memory."""
@@ -103,7 +103,7 @@ class Database:
         """Yield each row of the `chosen` tables, without the columns `excluded` of its table in its hash.
 
         Its key is ``PATH#TABLE KEY``. A row without a primary key has its hash for a key: to vacuum a file
-        may number such rows anew.
+        may number such rows again.
         """
         with self._open() as db:
             tables = self._tables(db, chosen)

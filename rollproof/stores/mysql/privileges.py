@@ -15,7 +15,7 @@ import pymysql
 from pymysql.cursors import DictCursor
 
 from rollproof.collection import Json
-from rollproof.stores.contract import Beside, Rights
+from rollproof.stores.contract import Rights, Unlisted
 from rollproof.stores.mysql.connection import (
     OF_THE_SERVER,
     Flavour,
@@ -166,7 +166,7 @@ _MOVING = frozenset(
 _DENIED = frozenset({1044, 1142, 1143, 1227})
 
 
-def read_beside(connection: MysqlSession, databases: Sequence[str]) -> Beside:
+def read_unlisted(connection: MysqlSession, databases: Sequence[str]) -> Unlisted:
     """Return accounts, grants and global variables, as far as the account may read them."""
     compared: dict[str, Json] = dict(_variables(connection))
     unread = []
@@ -177,7 +177,7 @@ def read_beside(connection: MysqlSession, databases: Sequence[str]) -> Beside:
             raise
         unread.append("accounts and grants: SELECT on mysql.*")
     outside = sorted(databases_seen(connection) - {*databases, *OF_THE_SERVER})
-    return Beside(
+    return Unlisted(
         dict(sorted(compared.items())), tuple(f"database {name}" for name in outside), tuple(unread)
     )
 

@@ -14,7 +14,7 @@ from pymysql.cursors import SSCursor
 from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Idle
-from rollproof.stores.contract import Beside, Digest, Pace, Rights
+from rollproof.stores.contract import Digest, Pace, Rights, Unlisted
 from rollproof.stores.mysql.connection import (
     NO_TABLE,
     OF_THE_SERVER,
@@ -30,7 +30,7 @@ from rollproof.stores.mysql.connection import (
     tables,
 )
 from rollproof.stores.mysql.descriptor import MysqlProfile
-from rollproof.stores.mysql.privileges import privileges_of, read_beside, rights, shows, sight
+from rollproof.stores.mysql.privileges import privileges_of, read_unlisted, rights, shows, sight
 from rollproof.stores.mysql.rows import RowReader
 from rollproof.stores.mysql.schema import read_schemas
 from rollproof.stores.mysql.table import (
@@ -201,17 +201,17 @@ class MysqlReader(TableReader):
         with self._connected() as connection:
             return sight(privileges_of(connection), connection.flavour, self._profile.databases, schemas)
 
-    def beside(self) -> Beside:
+    def unlisted(self) -> Unlisted:
         """Return accounts, grants, global variables, and the databases of others."""
         with self._connected() as connection:
-            return read_beside(connection, self._profile.databases)
+            return read_unlisted(connection, self._profile.databases)
 
     def rights(self) -> Rights:
         """Return what the account may do, by the server's own list of grants."""
         with self._connected() as connection:
             return rights(privileges_of(connection), self._profile.databases)
 
-    def standing(self) -> Sequence[str]:
+    def existing_collections(self) -> Sequence[str]:
         """Return the tables without those of dropped databases; a hidden database is an error."""
         with self._connected() as connection:
             there, held = databases_seen(connection), privileges_of(connection)

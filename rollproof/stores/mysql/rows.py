@@ -1,7 +1,7 @@
 """MySQL and MariaDB rows: whole for an export, and inserted again bit for bit, whatever session reads them.
 
 A value travels as JSON: a number, a text, or ``{"base64": …}`` with the stored bytes of a binary, or of a
-text that is not UTF-8, beside the ``text`` that people read.
+text that is not UTF-8, next to the ``text`` that people read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The definitions of a MySQL or MariaDB database's objects, as far as a restore gives them back.
 
-They are the rows of `information_schema`, whole but for what moves by itself. The text of SHOW CREATE
+They are the rows of `information_schema`, whole except what moves by itself. The text of SHOW CREATE
 TABLE is not compared: MySQL words the same table differently after a restore.
 """
 

@@ -17,7 +17,6 @@ from rollproof.stores.dumps import DumpKeeper
 from rollproof.stores.keeper import ConnectedClient, Operated, Put, Restored, Writable, strangers
 from rollproof.stores.package import Kept, read_package, write_package
 from rollproof.stores.postgresql import schema
-from rollproof.stores.postgresql.beside import rights
 from rollproof.stores.postgresql.client import (
     Postgresql,
     PostgresqlSession,
@@ -31,6 +30,7 @@ from rollproof.stores.postgresql.client import (
 )
 from rollproof.stores.postgresql.descriptor import PostgresqlProfile
 from rollproof.stores.postgresql.table import PostgresqlTable, read_table
+from rollproof.stores.postgresql.unlisted import rights
 from rollproof.stores.reach import Countdown
 
 DUMP = "dump"

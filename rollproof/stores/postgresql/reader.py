@@ -13,10 +13,10 @@ import psycopg
 from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.client import Idle
-from rollproof.stores.contract import Beside, Digest, Pace, Rights
+from rollproof.stores.contract import Digest, Pace, Rights, Unlisted
 from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
-from rollproof.stores.postgresql import beside, schema
+from rollproof.stores.postgresql import schema, unlisted
 from rollproof.stores.postgresql.client import (
     Postgresql,
     PostgresqlSession,
@@ -55,7 +55,7 @@ class PostgresqlReader(VectorReader):
     blind_spots: tuple[str, ...] = (
         "rows of materialized views, which a restore computes again, and of foreign tables",
         "virtual generated columns: their expression is compared, not their values",
-        "indexes against their tables, but for those of vectors: `pg_amcheck --heapallindexed` compares them",
+        "indexes against their tables, except those of vectors: `pg_amcheck --heapallindexed` compares them",
         "rows that an extension keeps in tables of its own",
         "the next number of a sequence that falls or cycles",
         "casts, operators, rules, event triggers, extended statistics, default rights: a backup has them",
@@ -127,7 +127,7 @@ class PostgresqlReader(VectorReader):
                     ((found[name],),) = rows(session, f"SELECT {following} FROM {quoted_table(name)}")
         return found
 
-    def strayed(self, recorded: Mapping[str, Json]) -> Sequence[str]:
+    def position_faults(self, recorded: Mapping[str, Json]) -> Sequence[str]:
         """Return the sequences that are gone, or would give numbers that they have given before."""
         now = self._numbers()
         before: Mapping[str, Any] = recorded
@@ -138,17 +138,17 @@ class PostgresqlReader(VectorReader):
                 faults.append(f"sequence {name} goes on at {number}, behind {before[name]}")
         return faults
 
-    def beside(self) -> Beside:
+    def unlisted(self) -> Unlisted:
         """Return roles, settings, replication slots and the like, and the databases of others."""
         with self._connected() as session:
-            return beside.read_beside(session)
+            return unlisted.read_unlisted(session)
 
     def rights(self) -> Rights:
         """Return what the account may change, and what it lacks to restore."""
         with self._connected() as session:
-            return beside.rights(session)
+            return unlisted.rights(session)
 
-    def standing(self) -> Sequence[str]:
+    def existing_collections(self) -> Sequence[str]:
         """Return the tables; none if the database was dropped."""
         with Postgresql(self._reach, maintenance_of(self._database)) as client, client.asked() as session:
             there = rows(session, "SELECT 1 FROM pg_database WHERE datname = %s", [self._database])

@@ -11,7 +11,7 @@ from uuid import UUID
 from rollproof.collection import Json
 from rollproof.profile.data_formats import Marks
 from rollproof.stores.canonical import hash_of_record, hashes_of_fields
-from rollproof.stores.contract import LOADED, Beside, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.contract import LOADED, ExportedRecord, Pace, RecordHash, Selection, Unlisted
 from rollproof.stores.names import Name, names_at, names_of, whole_numbers
 from rollproof.stores.policy import excluded_of
 from rollproof.stores.qdrant.client import Rest, path_of, point_id
@@ -177,10 +177,10 @@ class QdrantReader(Scanned):
         found |= {f"alias {alias}": name for alias, name in self._rest.aliases().items() if name in names}
         return dict(sorted(found.items()))
 
-    def beside(self) -> Beside:
+    def unlisted(self) -> Unlisted:
         """Return the collections that the profile does not list."""
         others = {*self._rest.collections(["*"])} - {*self.collections()}
-        return Beside(outside=tuple(f"collection {name}" for name in sorted(others)))
+        return Unlisted(outside=tuple(f"collection {name}" for name in sorted(others)))
 
     def _vectors(self, collection: str, bounds: Sequence[str]) -> Iterator[Sequence[float]]:
         """Yield the first dense vector by name, and of a multivector its first vector."""

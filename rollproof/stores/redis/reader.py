@@ -162,7 +162,7 @@ class RedisReader(Listed):
                 # Older servers give the limit only in their configuration.
                 allowed: Any = found if "maxclients" in found else client.config_get("maxclients")
             except redis.exceptions.NoPermissionError:
-                raise self._reach.untold("+info, and before Redis 7 +config|get") from None
+                raise self._reach.withheld("+info, and before Redis 7 +config|get") from None
         return int(found["connected_clients"]), int(allowed["maxclients"])
 
     def schemas(self) -> Mapping[str, Json]:

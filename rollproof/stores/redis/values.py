@@ -83,11 +83,11 @@ def _hash(pairs: Mapping[bytes, bytes], excluded: frozenset[bytes]) -> Value:
     return Value(unordered(kept.items()), hashes_of_fields(shown))
 
 
-def _stream(told: Mapping[bytes, Any], _: frozenset[bytes]) -> Value:
+def _stream(info: Mapping[bytes, Any], _: frozenset[bytes]) -> Value:
     """Return the digest of entries in order, positions, and groups, without the times of delivery."""
     names = (b"length", b"last-generated-id", b"max-deleted-entry-id", b"entries-added")
-    hashed = blake2b(packed(_plain(told.get(name)) for name in names))
-    for identity, pairs in told[b"entries"]:
+    hashed = blake2b(packed(_plain(info.get(name)) for name in names))
+    for identity, pairs in info[b"entries"]:
         hashed.update(packed([identity, packed(pairs)]))
     entries = hashed.digest()
     groups = unordered(
@@ -101,7 +101,7 @@ def _stream(told: Mapping[bytes, Any], _: frozenset[bytes]) -> Value:
                 for identity, consumer, _, deliveries in group[b"pending"]
             ),
         )
-        for group in told[b"groups"]
+        for group in info[b"groups"]
     )
     fields = {"entries": entries, "groups": groups}
     return Value(blake2b(entries + groups).digest(), hashes_of_fields(fields))

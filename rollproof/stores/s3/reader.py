@@ -18,7 +18,7 @@ from minio.versioningconfig import OFF
 
 from rollproof.collection import Json
 from rollproof.stores.canonical import packed, record_of
-from rollproof.stores.contract import Beside, ExportedRecord, Pace, QueryAnswer, RecordHash, Selection
+from rollproof.stores.contract import ExportedRecord, Pace, QueryAnswer, RecordHash, Selection, Unlisted
 from rollproof.stores.listed import Listed
 from rollproof.stores.names import Name
 from rollproof.stores.policy import excluded_of
@@ -133,14 +133,14 @@ class S3Reader(Listed):
 
         return {name for name, found in each(there, names, workers=WORKERS, name="s3").items() if found}
 
-    def beside(self) -> Beside:
+    def unlisted(self) -> Unlisted:
         """Return the buckets that the profile does not list."""
         with self._server.asked("a list of buckets") as client:
             try:
                 found = {bucket.name for bucket in client.list_buckets()}
             except S3Error:  # it answers, and refuses
-                return Beside(unread=("buckets of others: s3:ListAllMyBuckets",))
-        return Beside(outside=tuple(f"bucket {name}" for name in sorted(found - {*self._profile.buckets})))
+                return Unlisted(unread=("buckets of others: s3:ListAllMyBuckets",))
+        return Unlisted(outside=tuple(f"bucket {name}" for name in sorted(found - {*self._profile.buckets})))
 
     def schemas(self) -> Mapping[str, Json]:
         """Return each bucket's settings, without missing buckets; a versioned bucket has a second entry."""

@@ -32,7 +32,7 @@ def project(engine: ContainerEngine, tmp_path: Path) -> Iterator[MountedProject]
         yield made
 
 
-def test_a_backup_is_restored_beside_the_target_and_nothing_stays(
+def test_a_backup_is_restored_next_to_the_target_and_nothing_stays(
     project: MountedProject, tmp_path: Path
 ) -> None:
     profile, backup = project.profile(STATE, DATA), tmp_path / "backup"

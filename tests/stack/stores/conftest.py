@@ -58,9 +58,9 @@ def _params(item: pytest.Item) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def stack(stack: Stack) -> Stack:
     """The stores of the slot behind the stack's; where that is not up, those of the stack."""
-    beside = Stack(ROOT, stack.slot.next)
-    beside.prepare()
-    return beside if beside.services.used() else stack
+    next_slot = Stack(ROOT, stack.slot.next)
+    next_slot.prepare()
+    return next_slot if next_slot.services.used() else stack
 
 
 @pytest.fixture(scope="session")

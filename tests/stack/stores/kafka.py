@@ -112,25 +112,25 @@ def _gone(subject: Kafka) -> None:
 
 def _fewer(subject: Kafka) -> None:
     topic = subject.topic("fewer")
-    subject.made_anew(topic, 2)
+    subject.recreated(topic, 2)
     subject.scratch.produce(topic, 30, 2)
     subject.scratch.commit(topic, {0: 3, 1: 3})
 
 
 def _emptied(subject: Kafka) -> None:
-    subject.made_anew(subject.topic("emptied"), PARTITIONS, CONFIGURATION)
+    subject.recreated(subject.topic("emptied"), PARTITIONS, CONFIGURATION)
 
 
 def _others(subject: Kafka) -> None:
     topic = subject.topic("others")
-    subject.made_anew(topic, PARTITIONS, CONFIGURATION)
+    subject.recreated(topic, PARTITIONS, CONFIGURATION)
     subject.scratch.produce(topic, RECORDS, PARTITIONS, word="another")
     subject.scratch.commit(topic, OFFSETS)
 
 
 def _configured(subject: Kafka) -> None:
     topic = subject.topic("configured")
-    subject.made_anew(topic, PARTITIONS, OTHERWISE)
+    subject.recreated(topic, PARTITIONS, OTHERWISE)
     subject.scratch.produce(topic, RECORDS, PARTITIONS)
     subject.scratch.commit(topic, OFFSETS)
 
@@ -148,7 +148,7 @@ class Kafka(Subject):
 
     store = "kafka"
     changes: Mapping[str, Change] = {name: (lambda _: None, seen) for name, (_, seen) in LOGS.items()}
-    equals: ClassVar[Mapping[str, Act]] = {"the topic made anew": lambda s: s.write(s.full, LOG)}
+    equals: ClassVar[Mapping[str, Act]] = {"the topic made again": lambda s: s.write(s.full, LOG)}
     schema_changes: ClassVar[Mapping[str, Act]] = {
         "partitions": _defined(3, cleanup_policy="delete", retention_ms="60000"),
         "a setting": _defined(3, cleanup_policy="delete", retention_ms="60001"),
@@ -292,19 +292,19 @@ class Kafka(Subject):
 
     def settle(self) -> None:
         self.take(changed(self.profile, topics=(f"{self.scratch.name}*",), exclude={}))
-        self._beside = f"beside_{self.scratch.name}"
+        self._outside = f"outside_{self.scratch.name}"
         self.notes = frozenset({f"topic {self.topic('later')} came after the backup and was deleted"})
         # These tests write and read through one broker, whose ends are never old.
         self.opened.enter_context(pytest.MonkeyPatch.context()).setattr(kafka, "SETTLE_SECONDS", 0.1)
-        self.scratch.create(self._beside, 1)
-        self.opened.callback(self.scratch.delete, self._beside)
+        self.scratch.create(self._outside, 1)
+        self.opened.callback(self.scratch.delete, self._outside)
         self.opened.callback(self.wipe)
-        self.scratch.produce(self._beside, 3, 1)
+        self.scratch.produce(self._outside, 3, 1)
 
     def topic(self, suffix: str) -> str:
         return f"{self.scratch.name}{suffix}"
 
-    def made_anew(self, topic: str, partitions: int, configuration: Mapping[str, str] | None = None) -> None:
+    def recreated(self, topic: str, partitions: int, configuration: Mapping[str, str] | None = None) -> None:
         self.scratch.delete(topic)
         self.scratch.create(topic, partitions, configuration)
 
@@ -321,7 +321,7 @@ class Kafka(Subject):
         whole = made_record(0, b"\x00\xff", "{\"a\": 'ü\n'}".encode(), headers, TIME)
         self.scratch.append(topic, [whole, made_record(0, b"tombstone", None, milliseconds=1)])
         self.scratch.produce(topic, 200, 3)
-        return Exported(topic, lambda: self.made_anew(topic, 3), size=30)
+        return Exported(topic, lambda: self.recreated(topic, 3), size=30)
 
     exported: ClassVar[Mapping[str, Callable[[Kafka], Exported]]] = {"a log": _log}
 
@@ -356,8 +356,8 @@ class Kafka(Subject):
     def observe(self) -> object:
         return observed(self.scratch)
 
-    def beside(self) -> object:
-        return self.scratch.records(self._beside)
+    def unlisted(self) -> object:
+        return self.scratch.records(self._outside)
 
     def add(self) -> None:
         self.scratch.create(self.topic("later"), 1)

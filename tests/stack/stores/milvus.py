@@ -42,8 +42,8 @@ def _lost_and_added(subject: Milvus) -> None:
     subject.scratch.put(entity(7, pk=700))
 
 
-def _anew(**changes: Any) -> Act:  # noqa: ANN401 - those of `Scratch.create`
-    return lambda subject: subject.scratch.make_anew(**changes)
+def _recreated(**changes: Any) -> Act:  # noqa: ANN401 - those of `Scratch.create`
+    return lambda subject: subject.scratch.recreate(**changes)
 
 
 COMPOSE_FILE = """
@@ -112,7 +112,7 @@ class Milvus(Subject):
             lambda s: s.scratch.put(entity(7, vector=vector(8)), entity(8, vector=vector(7))),
             {"7": {"vector"}, "8": {"vector"}},
         ),
-        "every vector embedded anew": (
+        "every vector embedded again": (
             lambda s: s.scratch.put(
                 *(
                     entity(number, vector=[each * 1.001 for each in vector(number)])
@@ -151,15 +151,15 @@ class Milvus(Subject):
     schema_changes: ClassVar[Mapping[str, Act]] = {
         # First: what is not loaded cannot be captured, and the next change makes the collection again.
         "not loaded": lambda s: s.scratch.client.release_collection(s.scratch.other, timeout=SECONDS),
-        "another metric": _anew(metric_type="IP"),
-        "another dimension": _anew(dimension=8),
-        "another index": _anew(index_type="IVF_FLAT", params={"nlist": 8}),
-        "another graph": _anew(params={"M": 16, "efConstruction": 64}),
-        "another length": _anew(length=60),
-        "another key": _anew(key=DataType.VARCHAR),
-        "automatic keys": _anew(automatic=True),
-        "a partition key": _anew(partitioned=True),
-        "dynamic fields": _anew(dynamic=True),
+        "another metric": _recreated(metric_type="IP"),
+        "another dimension": _recreated(dimension=8),
+        "another index": _recreated(index_type="IVF_FLAT", params={"nlist": 8}),
+        "another graph": _recreated(params={"M": 16, "efConstruction": 64}),
+        "another length": _recreated(length=60),
+        "another key": _recreated(key=DataType.VARCHAR),
+        "automatic keys": _recreated(automatic=True),
+        "a partition key": _recreated(partitioned=True),
+        "dynamic fields": _recreated(dynamic=True),
         "a partition added": lambda s: s.scratch.client.create_partition(
             s.scratch.other, "late", timeout=SECONDS
         ),
@@ -505,7 +505,7 @@ class Milvus(Subject):
 
         return until(content)
 
-    def beside(self) -> object:
+    def unlisted(self) -> object:
         return None
 
     def add(self) -> None:

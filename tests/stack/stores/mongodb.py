@@ -87,7 +87,7 @@ def _measured(number: int) -> dict[str, Any]:
     return {"_id": number, "at": minute, "by": number % 3, "b": number, "a": number}
 
 
-FIRST, SECOND, BESIDE = "scratch_first", "scratch_second", "scratch_beside"
+FIRST, SECOND, OUTSIDE = "scratch_first", "scratch_second", "scratch_outside"
 KEPT_PAPERS, SERIES = f"{FIRST}.two words", f"{FIRST}.series"
 SIMPLE = {"locale": "simple"}
 AWKWARD: dict[str, object] = {
@@ -356,10 +356,10 @@ class Mongodb(Subject):
 
     def settle(self) -> None:
         self.take(changed(self.profile, databases=(FIRST, SECOND)))
-        self.client.drop_database(BESIDE)
-        self.opened.callback(self.client.drop_database, BESIDE)
+        self.client.drop_database(OUTSIDE)
+        self.opened.callback(self.client.drop_database, OUTSIDE)
         self.opened.callback(self.wipe)
-        self.client[BESIDE]["papers"].insert_one({"_id": 1})
+        self.client[OUTSIDE]["papers"].insert_one({"_id": 1})
 
     def wipe(self) -> None:
         for name in (FIRST, SECOND):
@@ -514,8 +514,8 @@ class Mongodb(Subject):
             ),
         )
 
-    def beside(self) -> object:
-        return self._observed(BESIDE)
+    def unlisted(self) -> object:
+        return self._observed(OUTSIDE)
 
     def add(self) -> None:
         self.client[SECOND]["late"].insert_one({})

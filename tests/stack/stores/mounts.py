@@ -144,7 +144,7 @@ class Mounts(Subject):
         image = given.engine.containers()["redis"][0].image
         folder = given.new_folder("mounts")
         self.project = self.opened.enter_context(
-            mounted_project(image, folder, ("state", "beside", *VOLUMES))
+            mounted_project(image, folder, ("state", "outside", *VOLUMES))
         )
         self.profile = self.project.profile(*(f"app:/app/{name}" for name in VOLUMES))
         self.full = self.many = "app:/app/full"
@@ -241,7 +241,7 @@ class Mounts(Subject):
 
     def settle(self) -> None:
         self.state, self.data = self.project.paths[STATE], self.project.paths[DATA]
-        put(self.project.paths["app:/app/beside"] / "beside", b"1")
+        put(self.project.paths["app:/app/outside"] / "outside", b"1")
         profile = self.project.profile(STATE, DATA)
         self.take(profile, ENGINE, self.project.control, self.project.engine)
 
@@ -294,8 +294,8 @@ class Mounts(Subject):
     def observe(self) -> object:
         return seen(self.state), seen(self.data)
 
-    def beside(self) -> object:
-        return seen(self.project.paths["app:/app/beside"])
+    def unlisted(self) -> object:
+        return seen(self.project.paths["app:/app/outside"])
 
     def add(self) -> None:
         put(self.data / "late", b"late")

@@ -124,7 +124,7 @@ AWKWARD_EXACTLY = (
     "SELECT HEX(`ü; --`), HEX(b), e + 0, s + 0, f + 0.0e0, d, x, t, n, z FROM `o``d; näme%s` ORDER BY `a``b`"
 )
 TEXTS = ('it\'s \\ "x"\n', "é ñ ß ", "Ж ξ", "日本 한 中", "\U0001f600", "", "?")
-BESIDE = "scratch_other"
+OUTSIDE = "scratch_other"
 FILLED = {
     "scratch_first.child": 2,
     "scratch_first.measured": 3,
@@ -417,10 +417,10 @@ class Mysql(Subject):
         reach = Reach("mysql", self.running.endpoint, self.running.profile.operator, 60)
         self.connection = self.opened.enter_context(closing(MysqlClient(reach).connect()))
         self.sql("SET SESSION time_zone = '+00:00', sql_mode = ''")
-        self.sql(f"DROP DATABASE IF EXISTS {BESIDE}")
-        self.sql(f"CREATE DATABASE {BESIDE}")
-        self.opened.callback(self.sql, f"DROP DATABASE {BESIDE}")
-        self.sql(f"CREATE TABLE {BESIDE}.t AS SELECT 1 AS id")
+        self.sql(f"DROP DATABASE IF EXISTS {OUTSIDE}")
+        self.sql(f"CREATE DATABASE {OUTSIDE}")
+        self.opened.callback(self.sql, f"DROP DATABASE {OUTSIDE}")
+        self.sql(f"CREATE TABLE {OUTSIDE}.t AS SELECT 1 AS id")
 
     def wipe(self) -> None:
         for database in DATABASES:
@@ -568,8 +568,8 @@ class Mysql(Subject):
                     answers[query] = error.args
         return answers
 
-    def beside(self) -> object:
-        return self.sql(f"SHOW TABLES FROM {BESIDE}"), self.sql(f"CHECKSUM TABLE {BESIDE}.t")
+    def unlisted(self) -> object:
+        return self.sql(f"SHOW TABLES FROM {OUTSIDE}"), self.sql(f"CHECKSUM TABLE {OUTSIDE}.t")
 
     def add(self) -> None:
         self.sql("CREATE TABLE scratch_first.late (id int)")

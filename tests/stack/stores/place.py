@@ -153,5 +153,5 @@ class Backup:
     records: Mapping[str, int]
     before: object
     after: object
-    beside: object
+    unlisted: object
     keeper: StoreKeeper

@@ -470,7 +470,7 @@ class Postgresql(Subject):
             "SELECT extname, extversion, extowner::regrole::text FROM pg_extension ORDER BY 1"
         )
 
-    def beside(self) -> object:
+    def unlisted(self) -> object:
         return self.answer("SELECT * FROM t", OTHER), self.answer("SELECT rolname FROM pg_roles", OTHER)
 
     def add(self) -> None:

@@ -52,7 +52,7 @@ def _vectors_swapped(subject: Qdrant) -> None:
     subject.scratch.put(8, vector=vectors(7))
 
 
-def _embedded_anew(subject: Qdrant) -> None:
+def _embedded_again(subject: Qdrant) -> None:
     subject.put_all(
         {number: [value * 1.001 for value in vectors(number)["image"]] for number in range(POINTS)}
     )
@@ -68,8 +68,8 @@ def _index_of_another_type(subject: Qdrant) -> None:
     subject.scratch.index("word", "text")
 
 
-def _anew(**changes: object) -> Act:
-    return lambda subject: subject.scratch.make_anew({**COSINE, **changes})
+def _recreated(**changes: object) -> Act:
+    return lambda subject: subject.scratch.recreate({**COSINE, **changes})
 
 
 OTHERS = 49
@@ -110,8 +110,8 @@ class Qdrant(Subject):
             _vectors_swapped,
             {key: {"vector image", "vector pages", "vector terms"} for key in "78"},
         ),
-        "every vector embedded anew": (
-            _embedded_anew,
+        "every vector embedded again": (
+            _embedded_again,
             {str(identity(number)): {"vector image"} for number in range(POINTS)},
         ),
         "a vector's last bit": _put({"vector image"}, vector={"image": [1.0, next_float(7 / 7), -7 / 3]}),
@@ -154,11 +154,11 @@ class Qdrant(Subject):
         "fields in another order": lambda s: s.scratch.put(7, content=dict(reversed(payload(7).items()))),
     }
     schema_changes: ClassVar[Mapping[str, Act]] = {
-        "another metric": _anew(distance="Euclid"),
-        "another dimension": _anew(size=5),
-        "another datatype": _anew(datatype="float16"),
-        "vectors on disk": _anew(on_disk=True),
-        "another graph": _anew(hnsw_config={"m": 32}),
+        "another metric": _recreated(distance="Euclid"),
+        "another dimension": _recreated(size=5),
+        "another datatype": _recreated(datatype="float16"),
+        "vectors on disk": _recreated(on_disk=True),
+        "another graph": _recreated(hnsw_config={"m": 32}),
         "an index of another type": _index_of_another_type,
         "an index lost": lambda s: s.scratch.drop_index("word"),
         "an index added": lambda s: s.scratch.index("small", "integer"),
@@ -253,7 +253,7 @@ class Qdrant(Subject):
         self.fill()
 
     def spoil(self) -> None:
-        for change in ("every vector embedded anew", "a payload lost"):
+        for change in ("every vector embedded again", "a payload lost"):
             self.make(change)
         for change in ("an index lost", "an alias moved", "another metric"):
             self.schema_changes[change](self)
@@ -287,7 +287,7 @@ class Qdrant(Subject):
             ),
             "another payload": _scratch(lambda s: s.put(8, word="other")),
             "an alias moved": _scratch(lambda s: s.point(s.alias, s.other)),
-            "another dimension": _scratch(lambda s: s.make_anew({"size": 5, "distance": "Cosine"})),
+            "another dimension": _scratch(lambda s: s.recreate({"size": 5, "distance": "Cosine"})),
         },
         "collections": {
             "an index deleted": _scratch(lambda s: s.drop_index("word")),
@@ -303,16 +303,16 @@ class Qdrant(Subject):
     def settle(self) -> None:
         name = self.scratch.name
         self.take(changed(self.profile, exclude={}))
-        self.later, self._beside = f"{name}later", f"beside_{name}"
+        self.later, self._outside = f"{name}later", f"outside_{name}"
         self.notes = frozenset(
             {
                 f"collection {self.later} came after the backup and was deleted",
                 f"alias {self.later}_alias of {self.later} came after the backup and was deleted",
             }
         )
-        self.opened.callback(self.scratch.rest.call, "DELETE", path_of(self._beside))
+        self.opened.callback(self.scratch.rest.call, "DELETE", path_of(self._outside))
         self.opened.callback(self.wipe)
-        self.create(self._beside)
+        self.create(self._outside)
 
     def create(self, collection: str) -> None:
         """Create a collection with one vector a point and no payload, whose distance is Cosine."""
@@ -390,8 +390,8 @@ class Qdrant(Subject):
         snapshots = self.scratch.rest.call("GET", f"{path_of(collection)}/snapshots")
         return info["config"], info["payload_schema"], points["points"], snapshots
 
-    def beside(self) -> object:
-        return self.observed(self._beside)
+    def unlisted(self) -> object:
+        return self.observed(self._outside)
 
     def add(self) -> None:
         self.create(self.later)

@@ -76,7 +76,7 @@ def _in_memory_alone(subject: Redis) -> None:
     client.connection_pool.disconnect()
 
 
-FIRST, SECOND, BESIDE = 13, 14, 15
+FIRST, SECOND, OUTSIDE = 13, 14, 15
 TOKENS, FIRST_REST = f"{FIRST}:token:*", f"{FIRST}:*"
 FAR_MILLISECONDS = 4_000_000_000_123
 EVERY_BYTE = bytes(range(256))
@@ -308,12 +308,12 @@ class Redis(Subject):
     def settle(self) -> None:
         self.take(changed(self.profile, databases=(FIRST, SECOND), patterns=(TOKENS,)))
         self.first, self.second, self._other = (
-            self._connect(self._operator, database) for database in (FIRST, SECOND, BESIDE)
+            self._connect(self._operator, database) for database in (FIRST, SECOND, OUTSIDE)
         )
         self.opened.callback(self.wipe)
         self.opened.callback(self._other.flushdb)
         self._other.flushdb()
-        self._other.set("beside", 1)
+        self._other.set("outside", 1)
 
     def wipe(self) -> None:
         self.first.flushdb()
@@ -408,7 +408,7 @@ class Redis(Subject):
     def observe(self) -> object:
         return [_observed(client) for client in (self.first, self.second)]
 
-    def beside(self) -> object:
+    def unlisted(self) -> object:
         return _observed(self._other)
 
     def add(self) -> None:

@@ -99,7 +99,7 @@ def _expiring(subject: S3) -> None:
 
 
 KEPT = "minio-file-scratch-keeping"
-BESIDE = "minio-file-scratch-beside"
+OUTSIDE = "minio-file-scratch-outside"
 COPIES = "copies, versioned"
 PACKED = b"\x1f\x8b no gzip at all"
 EVERY_HEADER = {
@@ -285,10 +285,10 @@ class S3(Subject):
 
     def settle(self) -> None:
         self.take(changed(self.profile, buckets=(KEPT,), exclude={}))
-        for bucket in (KEPT, BESIDE):
+        for bucket in (KEPT, OUTSIDE):
             self.opened.callback(erase, self.client, bucket)
-        make(self.client, BESIDE, versioned=False)
-        put(self.client, BESIDE, "beside", b"x")
+        make(self.client, OUTSIDE, versioned=False)
+        put(self.client, OUTSIDE, "outside", b"x")
 
     def wipe(self) -> None:
         make(self.client, KEPT, versioned=True)
@@ -364,8 +364,8 @@ class S3(Subject):
     def observe(self) -> object:
         return observe(self.client, KEPT) if self.client.bucket_exists(KEPT) else None
 
-    def beside(self) -> object:
-        return observe(self.client, BESIDE)
+    def unlisted(self) -> object:
+        return observe(self.client, OUTSIDE)
 
     def add(self) -> None:
         put(self.client, KEPT, "late", b"x")

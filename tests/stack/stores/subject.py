@@ -191,7 +191,7 @@ class Subject(subject.Subject):
         """Return all that a restore has to bring back, comparable."""
 
     @abstractmethod
-    def beside(self) -> object:
+    def unlisted(self) -> object:
         """Return what is there of the neighbour, None where a server has no room for one."""
 
     @abstractmethod

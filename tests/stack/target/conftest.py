@@ -19,4 +19,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _order(item: pytest.Item) -> tuple[bool, bool]:
     fixtures = getattr(item, "fixturenames", ())
-    return "captured_anew" in fixtures, "backup" in fixtures
+    return "captured_again" in fixtures, "backup" in fixtures

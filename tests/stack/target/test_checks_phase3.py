@@ -118,7 +118,7 @@ def test_a_field_that_has_another_name_is_seen_and_no_question_asked(
     assert traces(operators) == leaves
 
 
-@pytest.mark.usefixtures("captured_anew")
+@pytest.mark.usefixtures("captured_again")
 def test_vectors_are_gone_the_turn_is_not_kept_and_a_sweeper_without_its_rights_leaves_traces(
     verifier: Verifier, operators: Operators, leaves: list[object]
 ) -> None:

@@ -155,7 +155,7 @@ def mounted(containers: Containers, target: Target) -> Iterator[Mounted]:
         yield found
 
 
-@pytest.mark.usefixtures("captured_anew")
+@pytest.mark.usefixtures("captured_again")
 def test_live_users_are_counted_and_shown_and_what_they_did_not_do_is_red(
     verifier: Verifier, operators: Operators, mounted: Mounted
 ) -> None:

@@ -194,7 +194,7 @@ def collection_that_is_too_small(backups: Backups, operators: Operators) -> dict
     half = collection.count_documents({}) // 2
     backups.undo.callback(collection.delete_many, {"later": True})
     collection.insert_many([{"username": f"later-{n}", "later": True} for n in range(half)])
-    return {of(PROPORTION, "mongodb"): ("failed", "mongodb.model_config: ", "but for 5 %")}
+    return {of(PROPORTION, "mongodb"): ("failed", "mongodb.model_config: ", "except 5 %")}
 
 
 def log_that_forgets_too_soon(backups: Backups, _: Operators) -> dict[str, Red]:

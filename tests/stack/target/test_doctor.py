@@ -18,7 +18,7 @@ RESTRICTED = ("mysql", "mongodb", "redis", "qdrant", "milvus", "minio")
 # Of these, accounts tell their rights.
 TELLING = ("mysql", "mongodb")
 # What a checkout for tests may lack, and nothing of the target.
-BESIDE = {"allure"}
+OUTSIDE = {"allure"}
 
 
 def examined(verifier: Verifier, code: ExitCode, **variables: str) -> Mapping[str, Line]:
@@ -53,7 +53,7 @@ def not_ok(lines: Mapping[str, Line]) -> dict[str, NeedState]:
 def test_a_healthy_stack_is_ok_in_every_line(verifier: Verifier) -> None:
     with team_channel(verifier.stack.slot.channel_port):
         lines = {line.name: line for line in told(verifier).lines}
-    assert not {name: lines[name] for name in not_ok(lines) if name not in BESIDE}
+    assert not {name: lines[name] for name in not_ok(lines) if name not in OUTSIDE}
     every = {f"{store} {what}" for store in RESTRICTED for what in ("reader", "read-only")}
     every |= {f"{store} operator" for store in TELLING}
     assert every <= lines.keys()

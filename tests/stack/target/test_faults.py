@@ -26,6 +26,6 @@ def caught(stack: Stack, folder: Path, patterns: tuple[str, ...], clean_runs: in
 
 
 # Entities that are put back have other keys.
-@pytest.mark.usefixtures("captured_anew")
+@pytest.mark.usefixtures("captured_again")
 def test_a_fault_of_each_kind_is_caught_by_its_check_and_taken_back(stack: Stack, tmp_path: Path) -> None:
     caught(stack, tmp_path, SOME, 0)

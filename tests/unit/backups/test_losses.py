@@ -12,7 +12,7 @@ from unittest.mock import create_autospec
 import pytest
 
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
-from rollproof.backups.sets import standing_collections
+from rollproof.backups.sets import existing_collections
 from rollproof.errors import ActionFailed, Unverifiable
 from rollproof.incident.incident import Incident
 from rollproof.incident.journal import Step, StepId
@@ -162,12 +162,12 @@ def test_what_cannot_be_asked_is_unknown_and_no_success(
 def test_a_collection_that_cannot_be_read_does_not_hide_its_neighbours(sandbox: Sandbox) -> None:
     view = create_autospec(Reader, instance=True)
     view.__enter__.return_value = view
-    view.standing.return_value = ["readable", "not loaded"]
+    view.existing_collections.return_value = ["readable", "not loaded"]
     view.counts.side_effect = Unverifiable(
         what="counts", expected="numbers", observed="not loaded", source="milvus", hint="load it"
     )
     store = sandbox.target.stores["redis"]
-    found = standing_collections("redis", store, sandbox.engine, lambda *_, **__: view)
+    found = existing_collections("redis", store, sandbox.engine, lambda *_, **__: view)
     assert found == ["readable", "not loaded"]
     view.__exit__.assert_called_once()
 

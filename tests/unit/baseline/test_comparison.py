@@ -261,7 +261,7 @@ def test_a_count_may_grow_where_records_may_change(store: StoreProfile) -> None:
     assert [allows_count(policy, 3, records, 0) for records in (2, 3, 4)] == [False, True, True]
 
 
-def test_a_store_has_the_whole_time_beside_others_and_a_share_of_it_in_turn() -> None:
+def test_a_store_has_the_whole_time_while_others_are_read_and_a_share_of_it_in_turn() -> None:
     """Of stores that are asked side by side, a slow one leaves no less time to the others."""
     stores = [{"sql/users": 50.0, "sql/files": 30.0}, {"log/jobs": 1.0}]
     at_once = shares_of_stores(stores, 60.0, in_turn=False)

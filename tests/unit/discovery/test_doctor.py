@@ -10,7 +10,7 @@ from rollproof.doctor.every_need import every_need
 from rollproof.doctor.examination import Examination, Line, Need, NeedState, UnmetNeed, examine
 from rollproof.engines.compose import ComposeEngine
 from rollproof.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
-from rollproof.stores.contract import Untold
+from rollproof.stores.contract import Withheld
 from rollproof.system.clock import Moment
 from tests.world.containers import container
 from tests.world.sandbox import Sandbox, stand_in
@@ -33,7 +33,7 @@ def page(*lines: Line, seconds: float = 1.0) -> Examination:
         (UnmetNeed("good", "bad", "mend it"), NeedState.WRONG),
         (UnmetNeed("good", "bad", "mend it", NeedState.ABSENT), NeedState.ABSENT),
         (Unverifiable(**SIDES), NeedState.WRONG),
-        (Untold(**SIDES), NeedState.UNKNOWN),
+        (Withheld(**SIDES), NeedState.UNKNOWN),
     ],
 )
 def test_an_error_tells_the_state(error: Exception, state: NeedState) -> None:

@@ -70,7 +70,7 @@ def test_each_image_is_kept_once_for_all_sets(backups: Path, control: Control) -
     assert control.save_image.call_count == len(IMAGES)
 
 
-def test_what_was_begun_is_removed_and_made_anew(backups: Path, control: Control) -> None:
+def test_what_was_begun_is_removed_and_made_again(backups: Path, control: Control) -> None:
     def cut(image: str, file: Path, *, deadline: float) -> None:
         save_image(image, file, deadline=deadline)
         raise KeyboardInterrupt

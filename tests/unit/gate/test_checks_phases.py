@@ -83,7 +83,7 @@ def test_a_one_shot_is_well_as_long_as_it_completes(target: Target) -> None:
         (container(restarts=4), container(restarts=1), 1),
         (container(restarts=4), container(restarts=4, id="another"), 4),
     ],
-    ids=["of before", "since", "counted anew", "of another"],
+    ids=["of before", "since", "counted again", "of another"],
 )
 def test_restarts_count_since_the_baseline(was: Container, now: Container, restarts: int) -> None:
     assert recorded_container(was).restarts_of(now) == restarts

@@ -19,7 +19,7 @@ from rollproof.judgement.finding import Aspect, Change, Finding
 from rollproof.judgement.judge import Judge, judge_reference
 from rollproof.profile.profile import Target, load_target
 from rollproof.profile.sections import NamePlace, Reference
-from rollproof.stores.contract import Beside, Digest, Recall
+from rollproof.stores.contract import Digest, Recall, Unlisted
 from rollproof.stores.references import MOST_TOLERATED, Followed
 from rollproof.verdict import Verdict
 from tests.conftest import write_profile
@@ -41,7 +41,7 @@ class Seen:
     compared: CollectionComparison = field(default_factory=lambda: CollectionComparison(WHOLE))
     found: Recall | None = None
     faults: Sequence[str] = ()
-    others: Beside | None = None
+    others: Unlisted | None = None
     reference: Followed = field(default_factory=lambda: Followed(9, 0, 0, ()))
     names: int = 0
 
@@ -66,7 +66,7 @@ class Seen:
     def position_faults(self, store: str) -> Sequence[str]:
         return self.faults
 
-    def unlisted(self, store: str) -> Beside | None:
+    def unlisted(self, store: str) -> Unlisted | None:
         return self.others
 
     def followed(self, reference: str) -> Followed:
@@ -81,11 +81,13 @@ def judge(
     seen: Seen,
     more: str = "",
     recall: Recall | None = None,
-    beside: Beside | None = None,
+    unlisted: Unlisted | None = None,
 ) -> Judge:
     """Return what judges `seen` by a baseline of 100 users; `more` is more of the store's section."""
     collection = RecordedCollection(("",), (Digest(10, 1),), "records/x", (), 1.0, ((1.0,),), recall)
-    content = RecordedContent({"users": {"type": "int"}}, {"users": collection}, {"g": 1}, (), beside=beside)
+    content = RecordedContent(
+        {"users": {"type": "int"}}, {"users": collection}, {"g": 1}, (), unlisted=unlisted
+    )
     facts = replace(
         FACTS,
         stores={"redis": RecordedStore("redis", "server", {"users": 100})},
@@ -237,10 +239,10 @@ def test_a_position_that_moved_back_is_red(tmp_path: Path) -> None:
 
 
 def test_what_could_be_read_at_the_capture_and_cannot_now_is_not_verified(tmp_path: Path) -> None:
-    unread, account = Beside(unread=("accounts: SELECT on mysql.*",)), Beside({"account 'a'@'%'": {}})
+    unread, account = Unlisted(unread=("accounts: SELECT on mysql.*",)), Unlisted({"account 'a'@'%'": {}})
 
-    def found(recorded: Beside, now: Beside) -> Finding:
-        return judge(tmp_path, Seen(others=now), beside=recorded).accounts_and_settings("redis")
+    def found(recorded: Unlisted, now: Unlisted) -> Finding:
+        return judge(tmp_path, Seen(others=now), unlisted=recorded).accounts_and_settings("redis")
 
     same = found(unread, unread)
     assert (same.verdict, same.notes) == (
@@ -249,8 +251,8 @@ def test_what_could_be_read_at_the_capture_and_cannot_now_is_not_verified(tmp_pa
     )
     # What could not be read then is nothing new.
     assert found(unread, account).verdict is Verdict.PASSED
-    assert found(Beside(), account).verdict is Verdict.FAILED
-    assert found(Beside(), unread).verdict is Verdict.BROKEN
+    assert found(Unlisted(), account).verdict is Verdict.FAILED
+    assert found(Unlisted(), unread).verdict is Verdict.BROKEN
 
 
 MAIL = "anna@example.org"
@@ -306,5 +308,5 @@ def test_what_is_gone_has_no_records_to_be_judged(tmp_path: Path) -> None:
 
 
 def test_an_aspect_may_be_left_out(tmp_path: Path) -> None:
-    found = judge(tmp_path, Seen(), beside=Beside()).of_store("redis", {Aspect.ACCOUNTS})
+    found = judge(tmp_path, Seen(), unlisted=Unlisted()).of_store("redis", {Aspect.ACCOUNTS})
     assert Aspect.ACCOUNTS not in {one.aspect for one in found}

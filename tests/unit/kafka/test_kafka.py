@@ -1,4 +1,4 @@
-"""A cluster's answers, which a stand-in gives: what one leaves out is no position; positions that strayed."""
+"""A cluster's answers, which a stand-in gives: what one leaves out is no position; faults of positions."""
 
 from __future__ import annotations
 
@@ -183,8 +183,8 @@ def test_an_end_that_comes_late_is_no_stray(monkeypatch: pytest.MonkeyPatch) -> 
     answers = iter([behind, whole, behind, behind])
     monkeypatch.setattr(KafkaReader, "positions", lambda _: next(answers))
     monkeypatch.setattr(kafka_reader, "SETTLE_SECONDS", 0.0)
-    assert list(KafkaReader(READABLE).strayed(whole)) == []
-    assert len(list(KafkaReader(READABLE).strayed(whole))) == 1
+    assert list(KafkaReader(READABLE).position_faults(whole)) == []
+    assert len(list(KafkaReader(READABLE).position_faults(whole))) == 1
 
 
 # Answers that leave something out.

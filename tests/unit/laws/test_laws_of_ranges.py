@@ -65,7 +65,7 @@ def test_a_record_stays_in_its_part_while_the_log_goes_on(
 
 
 @given(extents, st.integers(1, 5), st.integers(1, 5))
-def test_a_log_that_was_made_anew_is_divided_as_before(
+def test_a_log_that_was_recreated_is_divided_as_before(
     before: dict[int, Extent], size: int, added: int
 ) -> None:
     division = divided(before, size)

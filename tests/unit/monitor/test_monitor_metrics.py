@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from rollproof.incident.samples import ProbeAnswer, Sample, SampleWriter, samples_path
-from rollproof.incident.severity import Severity, Standing
+from rollproof.incident.severity import BandState, Severity
 from rollproof.monitoring.monitor_metrics import MonitorMetrics
 from rollproof.profile.profile import Target
 from tests.unit.made_samples import BEAT, requests, samples, value
@@ -89,9 +89,9 @@ def test_severity_is_a_set_of_states_and_so_is_each_band(watched: Watched) -> No
         assert held == (severity is Severity.CRITICAL)
     health = {
         state: watched.one("rollproof_band", band="health", severity="critical", rollproof_band=state)
-        for state in Standing
+        for state in BandState
     }
-    assert health == {state: state is Standing.MET for state in Standing}
+    assert health == {state: state is BandState.MET for state in BandState}
     # The same name of two severities is two bands.
     assert watched.one("rollproof_band", band="errors", severity="non-critical", rollproof_band="clear") == 1
     assert watched.one("rollproof_band", band="errors", severity="critical", rollproof_band="clear") == 1

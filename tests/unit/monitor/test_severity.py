@@ -9,7 +9,7 @@ from typing import TypeAlias
 import pytest
 
 from rollproof.incident.samples import ProbeAnswer, Unreached
-from rollproof.incident.severity import Assessment, BandFinding, Severity, Standing, assess
+from rollproof.incident.severity import Assessment, BandFinding, BandState, Severity, assess
 from rollproof.planning.tree import Action, Scope, decide
 from rollproof.profile.bands import Band, Bands, Percent
 from tests.unit.made_samples import BEAT, WELL, Probes, cut_off, requests, samples, unreached, value
@@ -25,7 +25,7 @@ def first_met(band: str, severity: Severity, of: Callable[[int], Probes], *, wit
     made = samples(within, of, well_before=90)
     for count in range(1, within + 1):
         assessment = assess(Bands(), made[: 90 + count], BEAT)
-        if found(assessment, band, severity).standing is Standing.MET:
+        if found(assessment, band, severity).state is BandState.MET:
             return count
         # What is bad already is not called healthy; a small share takes some samples to be a share.
         assert count <= 10 or assessment.severity is not Severity.HEALTHY, (count, assessment)
@@ -36,7 +36,7 @@ def test_what_is_well_is_healthy() -> None:
     assessment = assess(Bands(), samples(3, lambda _: {}), BEAT)
     assert assessment.severity is Severity.HEALTHY
     assert len(assessment.findings) == 15
-    assert {finding.standing for finding in assessment.findings} == {Standing.CLEAR}
+    assert {finding.state for finding in assessment.findings} == {BandState.CLEAR}
 
 
 CRITICAL, OTHER = Severity.CRITICAL, Severity.NON_CRITICAL
@@ -104,24 +104,24 @@ def test_what_is_bad_for_longer_than_its_band_asks_is_bad_since_its_first_sample
 
 
 def test_a_row_ends_with_a_good_sample_one_that_says_nothing_and_a_beat_that_was_missed() -> None:
-    def standing(probe: ProbeAnswer, *, missed: int = 0) -> Standing:
+    def state(probe: ProbeAnswer, *, missed: int = 0) -> BandState:
         made = samples(4, lambda n: {"memory": probe if n == 2 else value(97)})
         made[-1] = replace(made[-1], missed=missed)
-        return found(assess(Bands(), made, BEAT), "memory", Severity.CRITICAL).standing
+        return found(assess(Bands(), made, BEAT), "memory", Severity.CRITICAL).state
 
-    assert standing(value(97)) is Standing.MET
-    assert standing(value(97), missed=1) is Standing.LASTING
-    assert standing(value(40)) is Standing.LASTING
-    assert standing(value(None, ok=None)) is Standing.LASTING
+    assert state(value(97)) is BandState.MET
+    assert state(value(97), missed=1) is BandState.LASTING
+    assert state(value(40)) is BandState.LASTING
+    assert state(value(None, ok=None)) is BandState.LASTING
 
 
-@pytest.mark.parametrize(("seconds", "standing"), [(9, Standing.MET), (1800, Standing.LASTING)])
-def test_a_row_ends_where_no_monitor_ran(seconds: float, standing: Standing) -> None:
+@pytest.mark.parametrize(("seconds", "state"), [(9, BandState.MET), (1800, BandState.LASTING)])
+def test_a_row_ends_where_no_monitor_ran(seconds: float, state: BandState) -> None:
     """A store that was down half an hour ago, when a monitor ended, is not down since then."""
     *before, last = samples(9, lambda _: {"store redis": value(None, ok=False)})
     later = replace(last.at, since_boot=before[-1].at.since_boot + seconds)
     assessment = assess(Bands(), [*before, replace(last, beat=0, at=later)], BEAT)
-    assert found(assessment, "stores", CRITICAL).standing is standing
+    assert found(assessment, "stores", CRITICAL).state is state
 
 
 def test_a_band_of_which_a_part_is_changed_keeps_the_rest_of_the_runbooks() -> None:
@@ -148,32 +148,32 @@ def test_no_sample_and_one_of_long_ago_say_nothing() -> None:
     later = replace(made[-1].at, since_boot=made[-1].at.since_boot + 2 * BEAT + 1)
     for assessment in (assess(Bands(), [], BEAT), assess(Bands(), made, BEAT, later)):
         assert assessment.severity is Severity.UNKNOWN
-        assert not assessment.of(Standing.CLEAR)
+        assert not assessment.of(BandState.CLEAR)
 
 
 @pytest.mark.parametrize(
-    ("mysql", "standing"),
-    [(value(20), Standing.CLEAR), (value(None, ok=None), Standing.UNKNOWN), (value(100), Standing.MET)],
+    ("mysql", "state"),
+    [(value(20), BandState.CLEAR), (value(None, ok=None), BandState.UNKNOWN), (value(100), BandState.MET)],
 )
 def test_the_database_nearest_to_its_limit_counts_and_one_unknown_is_not_well(
-    mysql: ProbeAnswer, standing: Standing
+    mysql: ProbeAnswer, state: BandState
 ) -> None:
     made = samples(3, lambda _: {"connections redis": value(9), "connections mysql": mysql})
-    assert found(assess(Bands(), made, BEAT), "connections", CRITICAL).standing is standing
+    assert found(assess(Bands(), made, BEAT), "connections", CRITICAL).state is state
     full = samples(3, lambda _: {"connections redis": value(100), "connections mysql": mysql})
-    assert found(assess(Bands(), full, BEAT), "connections", CRITICAL).standing is Standing.MET
+    assert found(assess(Bands(), full, BEAT), "connections", CRITICAL).state is BandState.MET
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "standing", "severity"),
-    [(4, Standing.UNKNOWN, Severity.UNKNOWN), (4000, Standing.MET, OTHER)],
+    ("milliseconds", "state", "severity"),
+    [(4, BandState.UNKNOWN, Severity.UNKNOWN), (4000, BandState.MET, OTHER)],
 )
 def test_an_error_in_place_of_the_page_is_no_page_that_was_fast(
-    milliseconds: float, standing: Standing, severity: Severity
+    milliseconds: float, state: BandState, severity: Severity
 ) -> None:
     made = samples(14, lambda _: {"page": value(milliseconds, ok=False)})
     assessment = assess(Bands(), made, BEAT)
-    assert found(assessment, "page", OTHER).standing is standing
+    assert found(assessment, "page", OTHER).state is state
     assert assessment.severity is severity
 
 
@@ -181,7 +181,7 @@ def test_the_worst_band_decides_and_says_which_samples_led_to_it() -> None:
     made = samples(14, lambda _: {"page": value(9000), "memory": value(99)})
     assessment = assess(Bands(), made, BEAT)
     assert assessment.severity is Severity.CRITICAL
-    assert [(f.band, f.beats, f.text) for f in assessment.of(Standing.MET)] == [
+    assert [(f.band, f.beats, f.text) for f in assessment.of(BandState.MET)] == [
         ("memory", (0, 13), "99 % of a limit, for 65 s"),
         ("page", (0, 13), "9,000 ms, for 65 s"),
     ]
@@ -205,7 +205,7 @@ def test_a_machine_that_reaches_neither_engine_nor_store_knows_nothing(name: str
     assessment = assess(Bands(), samples(90, lambda _: cut_off(NOBODY[name]), well_before=90), BEAT)
     assert (assessment.severity, assessment.cut_off) == (Severity.UNKNOWN, True)
     assert assessment.said.startswith("unknown: this machine may be cut off: ")
-    assert {finding.standing for finding in assessment.findings} == {Standing.UNKNOWN}
+    assert {finding.state for finding in assessment.findings} == {BandState.UNKNOWN}
     assert assessment.first_bad is None
 
 
@@ -223,7 +223,7 @@ REACHED: dict[str, Probes] = {
 def test_a_store_that_is_out_of_reach_of_a_machine_that_reaches_others_is_down(name: str) -> None:
     assessment = assess(Bands(), samples(14, lambda _: cut_off(REACHED[name]), well_before=9), BEAT)
     assert (assessment.severity, assessment.cut_off) == (CRITICAL, False)
-    assert found(assessment, "stores", CRITICAL).standing is Standing.MET
+    assert found(assessment, "stores", CRITICAL).state is BandState.MET
 
 
 def test_a_store_that_the_engine_did_not_place_is_not_down_but_unknown() -> None:
@@ -236,8 +236,8 @@ def test_a_store_that_the_engine_did_not_place_is_not_down_but_unknown() -> None
     made = samples(90, lambda _: cut_off(unplaced), well_before=90)
     assessment = assess(Bands(), made, BEAT)
     assert (assessment.severity, assessment.cut_off) == (Severity.UNKNOWN, False)
-    assert found(assessment, "stores", CRITICAL).standing is Standing.UNKNOWN
-    assert found(assessment, "vectors", OTHER).standing is Standing.UNKNOWN
+    assert found(assessment, "stores", CRITICAL).state is BandState.UNKNOWN
+    assert found(assessment, "vectors", OTHER).state is BandState.UNKNOWN
     # One that was asked and is down is down all the same.
     made = samples(90, lambda _: cut_off({**unplaced, "store s3": unreached(ok=False)}), well_before=90)
     assessment = assess(Bands(), made, BEAT)
@@ -246,12 +246,12 @@ def test_a_store_that_the_engine_did_not_place_is_not_down_but_unknown() -> None
 
 def test_the_time_in_which_it_was_cut_off_is_no_part_of_what_is_bad_since() -> None:
     down = {"store redis": unreached(ok=False)}
-    for bad, standing in ((4, Standing.LASTING), (8, Standing.MET)):
+    for bad, state in ((4, BandState.LASTING), (8, BandState.MET)):
         made = samples(60 + bad, lambda n: cut_off() if n < 60 else down, well_before=9)
         assessment = assess(Bands(), made, BEAT)
-        assert found(assessment, "stores", CRITICAL).standing is standing
-        assert assessment.severity is (CRITICAL if standing is Standing.MET else Severity.UNKNOWN)
-        assert assessment.first_bad == (made[69].at if standing is Standing.MET else None)
+        assert found(assessment, "stores", CRITICAL).state is state
+        assert assessment.severity is (CRITICAL if state is BandState.MET else Severity.UNKNOWN)
+        assert assessment.first_bad == (made[69].at if state is BandState.MET else None)
 
 
 ONE = Scope(services=("backend",))

@@ -47,7 +47,7 @@ reader = {user = "reader", password = {file = "canary_password"}}
 operator = {user = "operator", password = {file = "canary_password"}}
 """
 REFUSED = Unverifiable(what="store x", expected="an answer", observed="refused", source="b", hint="c")
-UNTOLD = Reach("redis", Endpoint("127.0.0.1", 9), NOBODY, 1.0).untold("+info")
+UNTOLD = Reach("redis", Endpoint("127.0.0.1", 9), NOBODY, 1.0).withheld("+info")
 HITS = ("1", "2")
 
 
@@ -131,7 +131,7 @@ def test_one_that_does_not_tell_this_account_has_no_figure(
     connections: ConnectionsProbe, stores: Stores
 ) -> None:
     stores["mysql"].told = UNTOLD
-    assert connections.ask() == ProbeResult(ok=True, text="told only with +info")
+    assert connections.ask() == ProbeResult(ok=True, text="readable only with +info")
     stores["mysql"].told = REFUSED
     with pytest.raises(Unverifiable, match="observed refused"):
         connections.ask()
@@ -187,7 +187,7 @@ def test_a_search_that_finds_is_well_over_one_connection(vectors: VectorProbe, s
     assert (reading.ok, reading.services) == (False, ("vectors",))
 
 
-def test_a_search_without_an_answer_is_none_and_the_next_one_looks_anew(
+def test_a_search_without_an_answer_is_none_and_the_next_one_looks_again(
     vectors: VectorProbe, stores: Stores
 ) -> None:
     vectors.ask()

@@ -25,7 +25,7 @@ from rollproof.migrations.effects import effects_of
 from rollproof.observation.observation import Observation
 from rollproof.observation.store import StoreReading
 from rollproof.profile.profile import Target
-from rollproof.stores.contract import Beside, Recall, RecordHash, Vector
+from rollproof.stores.contract import Recall, RecordHash, Unlisted, Vector
 from rollproof.verdict import Verdict
 from tests.unit.command_line import read_document
 from tests.world.stores import BaselineRecorder, Searchable, opener
@@ -49,8 +49,8 @@ class Store(Searchable):
     def sight(self, _schemas: Mapping[str, Json]) -> Mapping[str, str]:
         return self.lacking
 
-    def beside(self) -> Beside | None:
-        return Beside(compared=self.accounts)
+    def unlisted(self) -> Unlisted | None:
+        return Unlisted(compared=self.accounts)
 
     def recall(self, collection: str, queries: Sequence[Vector]) -> Recall:
         return Recall(self.finds, self.finds)
@@ -85,7 +85,7 @@ DAMAGES: Mapping[str, tuple[Store, set[Aspect]]] = {
 @pytest.fixture
 def baseline(tmp_path: Path) -> Baseline:
     recorder = BaselineRecorder(tmp_path).add(store())
-    recorder.contents["redis"] = replace(recorder.contents["redis"], beside=store().beside())
+    recorder.contents["redis"] = replace(recorder.contents["redis"], unlisted=store().unlisted())
     (tmp_path / MANIFEST).touch()
     return recorder.baseline
 

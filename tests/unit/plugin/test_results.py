@@ -103,7 +103,7 @@ def test_the_verdict_is_the_last_line(terminal: Here, options: list[str], red: b
 LABELLED = """
 import allure
 from rollproof.errors import Meaning, Mismatch
-from rollproof.stores.contract import Untold
+from rollproof.stores.contract import Withheld
 from rollproof.collection import Case
 
 ERROR = {"what": "kafka", "expected": "an answer", "observed": "none", "source": "here", "hint": "look"}
@@ -120,7 +120,7 @@ def test_running(container, evidence):
 @pytest.mark.parametrize("collection", [Case("mysql", "users"), "kafka"], ids=["mysql/users", "kafka"])
 def test_answers(collection):
     if collection == "kafka":
-        raise Untold(**ERROR)
+        raise Withheld(**ERROR)
 
 
 class OfAnOperator(Mismatch):

@@ -147,7 +147,7 @@ def test_a_damaged_record_is_said(target: Target, incident: Incident, text: str)
     assert said.startswith("downtime of the incident: expected a readable downtime.json")
     verdict = tally(incident, target.windows)
     assert verdict.verdict is Verdict.BROKEN
-    assert f"how long the target was down cannot be told ({said})" in verdict.partial
+    assert f"how long the target was down is unknown ({said})" in verdict.partial
 
 
 def test_the_outage_is_no_younger_than_its_detection(target: Target, incident: Incident) -> None:

@@ -228,7 +228,7 @@ def test_a_late_phase_is_failed_and_says_what_it_found(incident: Incident) -> No
 
 
 @pytest.mark.parametrize("found", [Verdict.FAILED, Verdict.BROKEN])
-def test_what_a_late_phase_found_is_told_beside_its_lateness(incident: Incident, found: Verdict) -> None:
+def test_what_a_late_phase_found_is_named_with_its_lateness(incident: Incident, found: Verdict) -> None:
     run = _run(incident, *PHASES, verdict=found)
     late(run, "phase1", 500)
     verdict = tally(incident, Windows())

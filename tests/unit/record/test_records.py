@@ -92,7 +92,7 @@ def test_each_text_in_a_list_or_an_object_is_redacted(path: Path) -> None:
     assert assessed["findings"] == {"findings": [{"text": "a [redacted]", "beats": [1, 2]}]}
 
 
-@pytest.mark.parametrize("number", [2, 1], ids=["as it was", "numbered anew"])
+@pytest.mark.parametrize("number", [2, 1], ids=["as it was", "numbered again"])
 def test_a_removed_record_is_seen(path: Path, number: int) -> None:
     first, _, last = verify_journal(path)[:3]
     last = {**last, "sequence": number}

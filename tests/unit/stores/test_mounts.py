@@ -229,7 +229,7 @@ def test_a_service_that_the_profile_does_not_name_may_hold_state_too(tmp_path: P
             " of a service that the profile does not name"
         ),
     }
-    more = '[application.stateless]\n"search:/index" = "made anew from the documents"\n'
+    more = '[application.stateless]\n"search:/index" = "made again from the documents"\n'
     assert set(stray_mounts(_loaded(tmp_path, STATE + more), engine)) == {"cron:/versions"}
 
 

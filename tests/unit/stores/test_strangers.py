@@ -100,14 +100,17 @@ def test_only_a_server_that_answers_without_a_log_in_lets_in_anybody(monkeypatch
     monkeypatch.setattr(mongodb, "connect", lambda _, database: client if database is None else None)
     reach = _operated().reach
     code = 0
-    assert (mongodb.lets_in_anybody(reach), mongodb.told(client, {"a": 1})) == (True, {"databases": []})
+    assert (mongodb.lets_in_anybody(reach), mongodb.answer_if_allowed(client, {"a": 1})) == (
+        True,
+        {"databases": []},
+    )
     code = mongodb.UNAUTHORIZED
-    assert (mongodb.lets_in_anybody(reach), mongodb.told(client, {"a": 1})) == (False, None)
+    assert (mongodb.lets_in_anybody(reach), mongodb.answer_if_allowed(client, {"a": 1})) == (False, None)
     code = 91  # it shuts down
     with pytest.raises(Unverifiable):
         mongodb.lets_in_anybody(reach)
     with pytest.raises(OperationFailure):
-        mongodb.told(client, {"a": 1})
+        mongodb.answer_if_allowed(client, {"a": 1})
 
 
 @pytest.mark.parametrize(

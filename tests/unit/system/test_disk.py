@@ -144,7 +144,7 @@ def test_no_line_is_torn_and_the_next_one_finds_its_place(tmp_path: Path, size: 
     assert [json.loads(line)["number"] for line in path.read_text().splitlines()] == [*written, -1]
 
 
-def test_a_file_keeps_its_old_content_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_a_file_keeps_its_old_content_and_nothing_next_to_it(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_whole(path, b"old")
     with limited(10), pytest.raises(OSError, match="too large") as full:

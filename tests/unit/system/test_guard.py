@@ -32,7 +32,7 @@ from rollproof.profile.mistakes import ProfileProblem
 from rollproof.profile.profile import load_target
 from rollproof.redaction.redactor import forms_of
 from rollproof.redaction.secret import remember
-from rollproof.stores.contract import Untold
+from rollproof.stores.contract import Withheld
 from tests.conftest import write_profile
 from tests.unit.made_samples import samples, value
 
@@ -169,7 +169,7 @@ def test_what_a_probe_says_is_no_order_to_the_terminal(as_json: bool) -> None:  
     assert not as_json or json.loads(stream.getvalue())["probes"]["redis"]["text"] == said
 
 
-@pytest.mark.parametrize("kind", [Problem, Unverifiable, ActionFailed, Untold, Mismatch])
+@pytest.mark.parametrize("kind", [Problem, Unverifiable, ActionFailed, Withheld, Mismatch])
 def test_an_error_survives_the_way_to_another_process(kind: type[Described]) -> None:
     told = kind(what="it", expected=("a", object), observed=print, source="b", hint="c", means=Meaning.LATE)
     told.add_note("and more")

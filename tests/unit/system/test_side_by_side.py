@@ -166,7 +166,7 @@ def test_the_context_of_the_caller_is_carried(way: Way) -> None:
     assert seen == ["the caller's"] * 4
 
 
-def test_a_line_asks_in_order_beside_the_others_and_each_question_once() -> None:
+def test_a_line_asks_in_order_while_others_are_asked_and_each_question_once() -> None:
     """Whoever waits first has the question's steps, and everybody its answer, or the problem in its place."""
     ahead, met, asked = Ahead(), threading.Barrier(2), list[str]()
 

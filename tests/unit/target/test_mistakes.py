@@ -52,7 +52,7 @@ def _written(folder: Path, old: str, new: str) -> Path:
         (READER, '{env = "EMPTY"}}\noperator', "stores.redis.reader.password", "the environment variable EMPTY to be set", "an empty one"),
         (READER, '{file = "empty"}}\noperator', "stores.redis.reader.password", "a secret", "an empty file: "),
         (ADDRESS, 'host = "a", service = "b", port = 9}', "stores.redis.address", "exactly one of host and service", "both"),
-        ("port = 9}", 'port = 9, ca = "canary_password"}', "stores.redis.address", "tls = true beside ca", "tls = false"),
+        ("port = 9}", 'port = 9, ca = "canary_password"}', "stores.redis.address", "tls = true with ca", "tls = false"),
         ('kind = "redis"', 'kind = "redis"\npatterns = ["token:*"]', "stores.redis", "patterns such as", "'token:*'"),
         ('kind = "redis"', "kind = \"redis\"\npatterns = ['0:\\*']", "stores.redis", "patterns such as", "0:"),
         ("", f"[references.one]\nreferencing = {REDIS}\nreferenced = {OTHER}", "references.one", "as many fields", "1 and 2"),
@@ -192,8 +192,8 @@ def store(folder: Path, kind: str, risk: str, more: str = "") -> StoreProfile:
         ("milvus", "low", "", "expected high or stricter"),
         ("milvus", "medium", "", "expected high or stricter, by the data safety matrix for milvus"),
         *((kind, "high", "", "expected low or medium, since no snap") for kind in MORE if kind != "milvus"),
-        ("redis", "medium", FLUSHED, "expected low beside restore = 'flush', which keeps no backup"),
-        ("s3", "medium", VERSIONS, "expected low beside backup = 'versions', which keeps no copy"),
+        ("redis", "medium", FLUSHED, "expected low with restore = 'flush', which keeps no backup"),
+        ("s3", "medium", VERSIONS, "expected low with backup = 'versions', which keeps no copy"),
     ],
 )
 def test_what_is_weaker_is_refused(tmp_path: Path, kind: str, risk: str, more: str, said: str) -> None:

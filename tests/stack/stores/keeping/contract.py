@@ -67,7 +67,7 @@ def kept(
 
 def _taken(subject: Subject, kind: str, folder: Path) -> Backup:
     records = subject.populate(kind)
-    before, beside = subject.observe(), subject.beside()
+    before, unlisted = subject.observe(), subject.unlisted()
     keeper = subject.place.keeper()
     kept = keeper.back_up(folder)
-    return Backup(subject, kind, folder, kept, records, before, subject.observe(), beside, keeper)
+    return Backup(subject, kind, folder, kept, records, before, subject.observe(), unlisted, keeper)

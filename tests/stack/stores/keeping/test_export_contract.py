@@ -79,7 +79,7 @@ def test_a_replay_puts_back_what_is_not_there_and_another_one_nothing(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, place = _made(subject), subject.place
-    monkeypatch.setattr(lost_window, "standing_collections", lambda *_: [made.name])
+    monkeypatch.setattr(lost_window, "existing_collections", lambda *_: [made.name])
     outside = Outside(lambda *_, **__: place.content(), lambda *_: place.export(), lambda *_: place.keeper())
     target, nothing = cast("Target", SimpleNamespace(stores={place.name: place.profile})), cast("Any", None)
     folder = tmp_path / place.name

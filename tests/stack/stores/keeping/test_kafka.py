@@ -126,7 +126,7 @@ def test_a_log_that_only_grew_is_left_alone_and_replayed(
     assert scratch.offsets() == {(scratch.topic, n): o for n, o in OFFSETS.items()} | {(scratch.topic, 3): 24}
 
 
-def test_a_topic_made_anew_keeps_the_next_record_of_its_groups(
+def test_a_recreated_topic_keeps_the_next_record_of_its_groups(
     scratch: Scratch, keeper: StoreKeeper, tmp_path: Path
 ) -> None:
     """When the recorded log no longer began at 0, the offsets are translated."""
@@ -203,14 +203,14 @@ def test_records_that_went_before_their_time_are_damage(
         topic = admin.describe(scratch.topic)
         wanted = {**topic.configuration, "retention.ms": retention}
         admin.configure(scratch.topic, wanted)
-    make_anew = kafka.KafkaKeeper._make_anew
+    recreate = kafka.KafkaKeeper._recreate
 
     def seen(*given: Any) -> None:  # noqa: ANN401 - as it is
         monkeypatch.undo()
-        make_anew(*given)
+        recreate(*given)
 
     _expire(monkeypatch, 5)
-    monkeypatch.setattr(kafka.KafkaKeeper, "_make_anew", seen)
+    monkeypatch.setattr(kafka.KafkaKeeper, "_recreate", seen)
     (note,) = keeper.restore(tmp_path).notes
     assert "was re-created, since 5 of its records were gone" in note
     assert observed(scratch) == before

@@ -65,7 +65,7 @@ def test_a_restore_brings_back_what_was_there(
                 assert subject.observe() != earlier, name
             assert kept.keeper.restore(kept.folder).records == kept.records
             assert subject.observe() == kept.before
-            assert subject.beside() == kept.beside
+            assert subject.unlisted() == kept.unlisted
 
 
 @pytest.mark.restarts
@@ -151,7 +151,7 @@ def _expect_kept_safe(subject: Subject, what: str, kept: Backup, folder: Path) -
     # And back to what was there before that.
     keeper.restore(safety)
     assert subject.dropped() == dropped
-    assert subject.beside() == kept.beside
+    assert subject.unlisted() == kept.unlisted
 
 
 def test_no_secret_is_in_a_package_or_on_a_command_line(subject: Subject, kept: Backup) -> None:

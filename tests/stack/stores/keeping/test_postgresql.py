@@ -143,6 +143,6 @@ def test_the_database_that_every_server_has_comes_back(subject: Postgresql, tmp_
             keeper.restore(tmp_path)
         assert subject.answer("SELECT * FROM t", MAINTENANCE) == [(1,)]
         with place.view() as view:
-            assert view.standing() == ["public.t"]
+            assert view.existing_collections() == ["public.t"]
     finally:
         subject.running.do("DROP TABLE t", MAINTENANCE)

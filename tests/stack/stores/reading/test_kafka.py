@@ -60,9 +60,9 @@ def test_an_offset_that_moved_back_is_told(
     content, scratch = subject.reader(topics=(topic,)), subject.scratch
     scratch.commit(topic, {0: 2})
     recorded, place = content.positions(), f"group {scratch.group} in topic {topic} 0"
-    assert content.strayed(recorded) == []
+    assert content.position_faults(recorded) == []
     scratch.commit(topic, {0: 0})
-    assert list(content.strayed(recorded)) == [f"{place}: expected offset 2 or later, observed 0"]
+    assert list(content.position_faults(recorded)) == [f"{place}: expected offset 2 or later, observed 0"]
     scratch.delete_group()
 
 

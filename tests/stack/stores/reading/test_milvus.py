@@ -6,7 +6,7 @@ import pytest
 
 from rollproof.contract.subject import digests, recorded, whole
 from rollproof.errors import Meaning, Unverifiable
-from rollproof.stores.contract import Beside
+from rollproof.stores.contract import Unlisted
 from rollproof.stores.milvus import client as milvus_client
 from rollproof.stores.reach import Reach, account_of
 from rollproof.stores.reader import Reader
@@ -92,19 +92,19 @@ def test_a_key_that_is_there_twice_is_in_the_count(subject: Milvus, content: Rea
     subject.scratch.delete(*range(ENTITIES))
 
 
-def test_a_database_beside_the_profile_s_is_named_where_it_holds_something(subject: Milvus) -> None:
-    name, operator = f"beside_{subject.full}", subject.profile.operator
+def test_a_database_outside_the_profile_s_is_named_where_it_holds_something(subject: Milvus) -> None:
+    name, operator = f"outside_{subject.full}", subject.profile.operator
     root = Reach("milvus", subject.endpoint, account_of(operator), SECONDS)
     subject.scratch.client.create_database(name, timeout=SECONDS)
     other = milvus_client.Milvus(root, name).connect()
     with subject.reader(reader=operator) as told, subject.reader() as reader:
         try:
-            before = told.beside() or Beside()
+            before = told.unlisted() or Unlisted()
             assert f"database {name}" not in before.outside, "a server has empty ones of its own"
             other.create_collection("x", dimension=4, timeout=SECONDS)
-            assert {*(told.beside() or Beside()).outside} - {*before.outside} == {f"database {name}"}
+            assert {*(told.unlisted() or Unlisted()).outside} - {*before.outside} == {f"database {name}"}
             # Its reader may not be told; then it says so.
-            found = reader.beside() or Beside()
+            found = reader.unlisted() or Unlisted()
             assert f"database {name}" in found.outside or found.unread
         finally:
             other.drop_collection("x", timeout=SECONDS)
@@ -112,9 +112,9 @@ def test_a_database_beside_the_profile_s_is_named_where_it_holds_something(subje
             subject.scratch.client.drop_database(name, timeout=SECONDS)
 
 
-def test_a_collection_beside_the_profile_s_is_named(subject: Milvus) -> None:
+def test_a_collection_outside_the_profile_s_is_named(subject: Milvus) -> None:
     with subject.reader(collections=(subject.full,)) as content:
-        outside = {*(content.beside() or Beside()).outside}
+        outside = {*(content.unlisted() or Unlisted()).outside}
     assert f"collection {subject.empty}" in outside
     assert f"collection {subject.full}" not in outside
 

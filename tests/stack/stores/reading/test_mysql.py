@@ -11,7 +11,7 @@ from rollproof.contract.subject import digests, recorded, whole
 from rollproof.errors import Unverifiable
 from rollproof.judgement.judge import schema_differences
 from rollproof.profile.sections import Policy
-from rollproof.stores.contract import Beside, Digest, Pace
+from rollproof.stores.contract import Digest, Pace, Unlisted
 from rollproof.stores.reader import Reader
 from tests.stack.mysql_server import OPERATOR
 from tests.stack.scratch_stores import expect_unverifiable
@@ -137,10 +137,10 @@ def seer(subject: Mysql) -> Iterator[Mysql]:
 
 
 def _differences(content: Reader, change: str, subject: Mysql) -> list[str]:
-    before = content.beside() or Beside()
-    assert (content.beside() or Beside()) == before
+    before = content.unlisted() or Unlisted()
+    assert (content.unlisted() or Unlisted()) == before
     subject.running.root(change)
-    after = content.beside() or Beside()
+    after = content.unlisted() or Unlisted()
     return [text for _, text in schema_differences(dict(before.compared), dict(after.compared))]
 
 
@@ -188,7 +188,7 @@ def test_another_order_of_texts_is_seen(seer: Mysql, content: Reader) -> None:
 
 
 def test_an_account_that_may_not_read_accounts_says_so(content: Reader) -> None:
-    found = content.beside() or Beside()
+    found = content.unlisted() or Unlisted()
     assert "accounts and grants: SELECT on mysql.*" in found.unread
     assert not any(name.startswith("account ") for name in found.compared)
     assert any(name.startswith("variable ") for name in found.compared)
@@ -196,7 +196,7 @@ def test_an_account_that_may_not_read_accounts_says_so(content: Reader) -> None:
 
 def test_a_database_outside_of_the_profile_is_named(seer: Mysql, content: Reader) -> None:
     seer.running.root("CREATE DATABASE scratch_outside")
-    assert "database scratch_outside" in (content.beside() or Beside()).outside
+    assert "database scratch_outside" in (content.unlisted() or Unlisted()).outside
 
 
 def test_a_read_only_server_is_not_read(subject: Mysql, content: Reader) -> None:

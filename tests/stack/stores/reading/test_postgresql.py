@@ -118,13 +118,13 @@ def test_a_sequence_that_goes_back_is_told(subject: Postgresql, content: Reader)
         names = {f"public.{name}" for name in ("up", "round", "gone", "turned")}
         own = {name: before[name] for name in before.keys() & names}
         assert own == {"public.up": 8, "public.gone": 1, "public.turned": 1}
-        assert content.strayed(before) == []
+        assert content.position_faults(before) == []
         subject.run("SELECT nextval('up')")
-        assert content.strayed(before) == []
+        assert content.position_faults(before) == []
         subject.run("SELECT setval('up', 40, false)")
         assert content.positions()["public.up"] == 40
         subject.run("SELECT setval('up', 6);\nDROP SEQUENCE gone;\nALTER SEQUENCE turned CYCLE")
-        assert content.strayed(before) == [
+        assert content.position_faults(before) == [
             "sequence public.gone is gone",
             "sequence public.up goes on at 7, behind 8",
         ]
@@ -210,8 +210,8 @@ def test_revisions_are_those_of_alembic_or_django(subject: Postgresql, content: 
     subject.run("DROP TABLE django_migrations")
 
 
-def test_what_is_beside_is_seen(subject: Postgresql, content: Reader) -> None:
-    before = content.beside()
+def test_what_is_unlisted_is_seen(subject: Postgresql, content: Reader) -> None:
+    before = content.unlisted()
     assert before is not None
     assert (before.unread, before.outside) == ((), ())
     subject.run("SELECT pg_create_logical_replication_slot('slot', 'pgoutput')")
@@ -226,7 +226,7 @@ def test_what_is_beside_is_seen(subject: Postgresql, content: Reader) -> None:
         " WITH (connect = false, slot_name = NONE)"
     )
     try:
-        after = content.beside()
+        after = content.unlisted()
         assert after is not None
         changed = {name for name, one in after.compared.items() if before.compared.get(name) != one}
         assert changed == {
@@ -259,6 +259,6 @@ def test_what_an_account_may_do_is_told(subject: Postgresql, content: Reader) ->
 
 def test_a_database_that_is_dropped_does_not_stand(subject: Postgresql) -> None:
     with subject.reader() as there, subject.reader(databases=("scratch_gone",)) as gone:
-        assert (there.standing(), gone.standing()) == (there.collections(), ())
+        assert (there.existing_collections(), gone.existing_collections()) == (there.collections(), ())
         used, allowed = there.connections()
         assert 0 < used < allowed

@@ -1,10 +1,10 @@
-"""What is beside a PostgreSQL database's objects, such as roles, settings and slots; an account's rights."""
+"""Roles, settings and slots of a PostgreSQL server, which are in no database; an account's rights."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rollproof.stores.contract import Beside, Rights
+from rollproof.stores.contract import Rights, Unlisted
 from rollproof.stores.postgresql.client import MAINTENANCE, PostgresqlSession, rows
 from rollproof.stores.postgresql.schema import settings
 
@@ -45,10 +45,10 @@ WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' AND has_schema_privi
 SUPERUSER = "SUPERUSER"
 
 
-def read_beside(session: PostgresqlSession) -> Beside:
+def read_unlisted(session: PostgresqlSession) -> Unlisted:
     """Return what all databases of the server share, and the names of the others."""
     outside = tuple(name for (name,) in rows(session, _DATABASES, [MAINTENANCE]))
-    return Beside(dict[str, Any](rows(session, _COMPARED)), outside)
+    return Unlisted(dict[str, Any](rows(session, _COMPARED)), outside)
 
 
 def rights(session: PostgresqlSession) -> Rights:
