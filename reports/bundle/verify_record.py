@@ -77,10 +77,14 @@ def shown(text: object) -> str:
 
 
 class BundleFiles:
-    """The files of a bundle: the SHA-256 of each, and the bytes of those that are read. None is written."""
+    """The files of a bundle: the SHA-256 of each, and the bytes of those that are read. None is written.
 
-    def __init__(self, path: Path, found: Checked) -> None:
-        self.found = found
+    `incident` is the folder that holds them all, `size` their bytes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.incident = ""
+        self.size = 0
         self.hashes: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
         with gzip.open(path) as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
@@ -94,9 +98,9 @@ class BundleFiles:
     def add(self, member: tarfile.TarInfo, stream: IO[bytes] | None) -> None:
         """Hash a file, and keep it if it is read."""
         incident, _, name = member.name.partition("/")
-        self.found.incident = self.found.incident or incident
+        self.incident = self.incident or incident
         plain = member.name.isprintable() and not {"", ".", ".."} & {*member.name.split("/")}
-        if not plain or "\\" in name or incident != self.found.incident:
+        if not plain or "\\" in name or incident != self.incident:
             raise ValueError(f"{shown(member.name)} is a name that no file of a record has")
         if stream is None or not member.isreg():
             raise ValueError(f"{shown(member.name)} is no plain file")
@@ -109,8 +113,7 @@ class BundleFiles:
             data += part if wanted else b""
         self.hashes[name] = digest.hexdigest()
         self.files |= {name: data} if wanted else {}
-        self.found.files += 1
-        self.found.size += member.size
+        self.size += member.size
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file, none if it is not there."""
@@ -126,9 +129,8 @@ class BundleFiles:
 # The seal
 
 
-def check_seal(record: BundleFiles, signers: Path | None) -> Iterator[str]:
-    """Yield what does not hold in the seal and its signature; the rest goes to `record.found`."""
-    found = record.found
+def check_seal(record: BundleFiles, found: Checked, signers: Path | None) -> Iterator[str]:
+    """Yield what does not hold in the seal and its signature; note in `found` what is unsealed and known."""
     if record.hashes.get(CHECKER) != sha256(Path(__file__).read_bytes()).hexdigest():
         found.unsealed.append(f"{CHECKER} in it, which is another one than this")
     there = {name: sha for name, sha in record.hashes.items() if name not in {SEAL, SIGNATURE, CHECKER}}
@@ -149,12 +151,12 @@ def check_seal(record: BundleFiles, signers: Path | None) -> Iterator[str]:
             yield f"{shown(name)} is missing, and was sealed"
         elif sealed[name] != there[name]:
             yield f"{shown(name)} is not what was sealed"
-    yield from check_signature(record, signers)
+    yield from check_signature(record, found, signers)
 
 
-def check_signature(record: BundleFiles, signers: Path | None) -> Iterator[str]:
+def check_signature(record: BundleFiles, found: Checked, signers: Path | None) -> Iterator[str]:
     """Yield what does not hold in the signature; without `signers` anybody may have signed."""
-    found, signature = record.found, record.read(SIGNATURE).decode("ascii")
+    signature = record.read(SIGNATURE).decode("ascii")
     claimed = (record.json("verdict.json") or {}).get("signature", "unsigned")
     if not signature:
         found.facts.append("signature: unsigned")
@@ -199,12 +201,12 @@ def ssh_keygen(arguments: list[str], data: bytes) -> str:
 # What it is of
 
 
-def check_facts(record: BundleFiles) -> Iterator[str]:
+def check_facts(record: BundleFiles, found: Checked) -> Iterator[str]:
     """Yield what contradicts the seal in the verdict, which `rollproof report` derives again."""
     incident, verdict = record.json("incident.json"), record.json("verdict.json") or {}
-    record.found.target = str(incident["target"])
-    record.found.facts.append(f"verdict, as recorded: {shown(verdict.get('verdict', 'none'))}")
-    if verdict and verdict["incident"] != record.found.incident:
+    found.target = str(incident["target"])
+    found.facts.append(f"verdict, as recorded: {shown(verdict.get('verdict', 'none'))}")
+    if verdict and verdict["incident"] != found.incident:
         yield f"verdict.json is of incident {shown(verdict['incident'])}"
 
 
@@ -212,11 +214,12 @@ def check(path: Path, signers: Path | None = None) -> Checked:
     """Check the bundle at `path`; one of `signers` must have signed it, if they are named."""
     found = Checked()
     try:
-        record = BundleFiles(path, found)
+        record = BundleFiles(path)
     except Exception as error:  # noqa: BLE001 - data of any shape, made by anybody
         found.wrong.append(f"no bundle: {type(error).__name__}: {str(error)!a:.200}")
         return found
-    for part in (check_seal(record, signers), check_facts(record)):
+    found.incident, found.files, found.size = record.incident, len(record.hashes), record.size
+    for part in (check_seal(record, found, signers), check_facts(record, found)):
         try:
             found.wrong.extend(part)
         except Exception as error:  # noqa: BLE001 - as above

@@ -64,12 +64,18 @@ class Document(Generic[Result]):
     version: Literal[1] = 1
 
 
-_asked: ContextVar[str | None] = ContextVar("document", default=None)
+_pending: ContextVar[str | None] = ContextVar("document", default=None)
+"""The running command, as long as its document has not been printed."""
 
 
-def ask(command: str | None) -> None:
-    """From now on the running command is `command`, and owes a document; with None it owes none."""
-    _asked.set(command)
+def expect_document(command: str) -> None:
+    """Note that the running command is `command`, and that it ends with a document."""
+    _pending.set(command)
+
+
+def expect_no_document() -> None:
+    """Note that the running command ends without a document, or has printed it."""
+    _pending.set(None)
 
 
 def answer(
@@ -82,7 +88,7 @@ def answer(
 ) -> None:
     """Print what a command found: `result` as a document if it is asked for, else its `lines`."""
     if as_json:
-        _print(Document(_asked.get() or "", code, result), redact)
+        _print(Document(_pending.get() or "", code, result), redact)
     else:
         for line in lines(result):
             typer.echo(redact(line))
@@ -90,9 +96,9 @@ def answer(
         raise typer.Exit(code)
 
 
-def owe(error: Described, code: ExitCode, redact: Callable[[str], str]) -> None:
-    """Print the document of a command that `error` ended with `code`, if it owes one."""
-    command = _asked.get()
+def answer_problem(error: Described, code: ExitCode, redact: Callable[[str], str]) -> None:
+    """Print the document of a command that `error` ended with `code`, if the command ends with one."""
+    command = _pending.get()
     if command is not None:
         # Standard output may be closed; the exit code still has the result.
         with suppress(OSError):
@@ -101,8 +107,8 @@ def owe(error: Described, code: ExitCode, redact: Callable[[str], str]) -> None:
 
 def _print(document: Document[Any], redact: Callable[[str], str]) -> None:
     text = json.dumps(_clean(as_json(document), redact), sort_keys=True, indent=1, allow_nan=False)
-    # One document is owed, also if an error follows.
-    ask(None)
+    # An error that follows prints no second document.
+    expect_no_document()
     typer.echo(text)
 
 

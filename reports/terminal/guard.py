@@ -12,7 +12,7 @@ from pathlib import Path
 
 from typer import Abort, TyperException
 
-from reports.terminal.document import ask, owe
+from reports.terminal.document import answer_problem, expect_no_document
 from rollproof.errors import (
     Described,
     ExitCode,
@@ -35,10 +35,10 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     """Run a Typer application and return its exit code.
 
     An unforeseen error is a bug of ours: its traceback goes to a file, for the person who fixes it. Messages
-    and that file hold no secret that this process knows. A command that owes a document gives it with the
-    error in it, and the message too.
+    and that file hold no secret that this process knows. A command that ends with a document prints it
+    with the error in it, and the message too.
     """
-    ask(None)
+    expect_no_document()
     try:
         with ended_as_by_ctrl_c():
             code = command(standalone_mode=False)
@@ -59,7 +59,7 @@ def guarded(command: Callable[..., object]) -> ExitCode:
 def _ended(error: Described, code: ExitCode) -> ExitCode:
     """Print an error and its notes, each different text once. Return `code`."""
     _say("\n".join(dict.fromkeys([str(error), *getattr(error, "__notes__", [])])))
-    owe(error, code, _redacted)
+    answer_problem(error, code, _redacted)
     return code
 
 
@@ -86,7 +86,7 @@ def _unforeseen(error: Exception) -> ExitCode:
         hint="report it with that; what was done up to then is in the journal",
     )
     _say(f"internal error: {bug.observed}\nHINT: {bug.hint}")
-    owe(bug, ExitCode.BROKEN, _redacted)
+    answer_problem(bug, ExitCode.BROKEN, _redacted)
     return ExitCode.BROKEN
 
 
@@ -119,7 +119,7 @@ def _interrupted() -> ExitCode:
         source="Ctrl-C, or a signal",
         hint="run it again",
     )
-    owe(stopped, ExitCode.INTERRUPTED, _redacted)
+    answer_problem(stopped, ExitCode.INTERRUPTED, _redacted)
     return ExitCode.INTERRUPTED
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reports.terminal.document import ask
+from reports.terminal.document import expect_document, expect_no_document
 from rollproof.errors import EXIT_CODES_TEXT
 from rollproof.home import COMMAND, no_target
 
@@ -24,9 +24,12 @@ def _no_target() -> Path:
     raise no_target()
 
 
-def _owed(context: typer.Context, *, as_json: bool) -> bool:
+def _expecting(context: typer.Context, *, as_json: bool) -> bool:
     # Errors in the other arguments are then in the document too.
-    ask(context.command_path.partition(" ")[2] if as_json else None)
+    if as_json:
+        expect_document(context.command_path.partition(" ")[2])
+    else:
+        expect_no_document()
     return as_json
 
 
@@ -50,7 +53,7 @@ AsJson = Annotated[
         "--json",
         help="Print one JSON document (docs/schemas); messages are on standard error alone.",
         is_eager=True,
-        callback=_owed,
+        callback=_expecting,
     ),
 ]
 """What a command with `reports.terminal.document.answer` has, as the parameter `as_json`."""

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import pytest
 
-from reports.terminal.document import answer, ask
+from reports.terminal.document import answer, expect_document
 from rollback_actions import check_run
 from rollback_actions.session import session as session_module
 from rollback_actions.session.session import Journal
@@ -263,7 +263,7 @@ class Names:
 
 
 def test_hostile_names_stay_one_valid_document(capsys: pytest.CaptureFixture[str]) -> None:
-    ask("names")
+    expect_document("names")
     record = Names(LONG, {HOSTILE: HOSTILE})
     answer(record, lambda _: ["for people"], lambda text: text.replace("31m", "[redacted]"), as_json=True)
     said = capsys.readouterr().out
