@@ -1,4 +1,4 @@
-"""The verdict on one item of a target, such as the count of a collection: what was expected and observed."""
+"""A finding: the verdict on one item of a target, such as a collection's count; and the items of a target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status of a target's newest rollback, read from its incident, which stays as it is."""
+"""The lock of a target, and the status of its newest rollback: read alone, nothing is taken or changed."""
 
 from __future__ import annotations
 

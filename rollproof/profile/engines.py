@@ -1,4 +1,4 @@
-"""The kinds of container engine that a profile may name. A text field is a place, ``module:name``."""
+"""The kinds of container engine and of hosts that a profile may name. A text is a place, ``module:name``."""
 
 from __future__ import annotations
 

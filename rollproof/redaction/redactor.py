@@ -1,4 +1,4 @@
-"""Removes secrets from texts: known secrets in each of their forms, and texts in the shape of a token."""
+"""Removes secrets from texts: known ones in each form, and what has the shape of a token; scans files too."""
 
 from __future__ import annotations
 

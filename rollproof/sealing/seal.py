@@ -1,4 +1,4 @@
-"""The seal of a record: `seal.json` has the SHA-256 of each file, and `seal.json.sig` is its signature.
+"""The seal of a record and its signature: `seal.json` has the SHA-256 of each file, `seal.json.sig` signs it.
 
 Each command that ends in an incident writes the seal again. What was signed once is sealed again with a key
 alone. What a command has written since the last seal is *not sealed*: files that are new, lines added to a

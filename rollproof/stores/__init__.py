@@ -1,6 +1,6 @@
 """Stores: what reads and what keeps them, how to reach them, their records part by part, and policies.
 
 Each store is a package: its `descriptor`; `reader`, over its `client`, which reads it; its `keeper`, which
-backs it up and restores it, for `rollback_actions` alone; `rights` of an account and `recognition`, if it has
-accounts. A driver is imported there, when that store is used.
+backs it up and restores it, for `rollback_actions` alone. A driver is imported there, when that
+store is used.
 """

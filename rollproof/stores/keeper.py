@@ -1,4 +1,4 @@
-"""The write side of every store: back it up, restore it and, where possible, list its clients."""
+"""The write side of every store: back it up, restore it, and where possible tell who else writes to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The holder of a lock: a process somewhere, and what it does."""
+"""Locks in files, and their holder: a process somewhere, and what it does."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The record of a planned migration: its notifications, and their acknowledgements.
+"""A planned migration: its document, and the record of notifications and acknowledgements.
 
-It is kept in the hash-chained journal of the change: `rollback_actions.contacts.contacts` writes it.
+The record is kept in the hash-chained journal of the change: `rollback_actions.contacts.contacts` writes it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The contact flow: the contacts in their order, each with a deadline, by the record and the time alone.
+"""The contact flow: the contacts in their order, each with a deadline and message, by record and time alone.
 
 The same record and the same moment give the same answer, so a process that resumes after a kill repeats no
 alert whose delivery is recorded. An alert that was being sent at that moment is sent again.

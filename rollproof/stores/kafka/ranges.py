@@ -1,4 +1,4 @@
-"""A topic's parts as ranges of offsets.
+"""A topic's parts as ranges of offsets; lags and faults of consumer groups, by their offsets.
 
 Records are ordered by partition, then offset. A division has a bound at every partition's first offset. So
 appended records land in their partition's last part, and each partition's beginning is remembered.

@@ -1,4 +1,4 @@
-"""The privileges of the connected account: what it may change, and what the server silently hides from it.
+"""The privileges of the connected account, what the server hides from it, and what is in no database.
 
 A server leaves out, without a word, the objects that an account may not see: without TRIGGER it has no
 triggers. Only the grants tell "none" from "hidden".

@@ -1,4 +1,4 @@
-"""MySQL and MariaDB rows: whole for an export, and inserted again bit for bit, whatever session reads them.
+"""Rows of MySQL and MariaDB: read whole for an export, inserted again bit for bit, and deleted by key.
 
 A value travels as JSON: a number, a text, or ``{"base64": …}`` with the stored bytes of a binary, or of a
 text that is not UTF-8, next to the ``text`` that people read.

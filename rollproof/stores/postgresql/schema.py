@@ -1,4 +1,4 @@
-"""The definitions of a database's objects, as far as a restore gives them back: rows of the catalogue.
+"""A PostgreSQL database's objects: their definitions, as far as a restore gives them back; counts of rows.
 
 Where the server words a definition itself (``pg_get_…def``), its words are compared, in the one form of
 `definitions`. Names in them are qualified, since sessions have an empty search path.
