@@ -145,7 +145,7 @@ class MilvusKeeper(StoreKeeper):
     def restore(self, folder: Path) -> Restored:
         """Stop, make every volume equal to `folder`, start, and wait for a real count of each collection.
 
-        Collections are loaded or released as recorded. When the volumes could not be loaded, the services
+        Collections are loaded as recorded. When the volumes could not be loaded, the services
         stay stopped: the volumes may be half old, half new.
         """
         countdown = self._whole.start()
@@ -167,7 +167,7 @@ class MilvusKeeper(StoreKeeper):
         found = self._wait_until(recorded.collections, "restore", but=recorded.unsettled.__contains__)
         notes = tuple(
             f"{name} was not loaded when it was backed up: it is back, and was not counted"
-            for name, records in sorted(recorded.collections.items())
+            for name, records in sorted(found.items())
             if records is None
         )
         return Restored(records=self._records(found), notes=notes, unsettled=frozenset(recorded.unsettled))
@@ -207,9 +207,10 @@ class MilvusKeeper(StoreKeeper):
             return _MilvusDetails(server=milvus.version(), collections=self._counted(milvus, {}, patience))
 
     def _counted(self, milvus: Milvus, expected: Counts, patience: Deadline) -> dict[str, int | None]:
-        """Return the number of records of every collection, after loading or releasing it as `expected`.
+        """Return the number of records of every collection, after loading those with a number in `expected`.
 
-        A collection that is being loaded, as after a start, is waited for within `patience`.
+        A collection that is being loaded, as after a start, is waited for within `patience`. No collection is
+        released: whoever loaded it needs it.
         """
         deadline = self._reach.deadline
 
@@ -223,16 +224,17 @@ class MilvusKeeper(StoreKeeper):
                             hint="wait until it is loaded, then try again",
                         )
                     time.sleep(POLL_SECONDS)
-                if name in expected and (expected[name] is None) is (state == LoadState.Loaded):
-                    change = client.release_collection if expected[name] is None else client.load_collection
-                    change(name, timeout=deadline)
+                if state == LoadState.NotLoad and expected.get(name) is not None:
+                    client.load_collection(name, timeout=deadline)
                     state = client.get_load_state(name, timeout=deadline)["state"]
             return milvus.count(name) if state == LoadState.Loaded else None
 
         return each(look, milvus.listed(), workers=WORKERS, name="milvus")
 
     def _wait_until(self, expected: Counts, after: str, *, but: Callable[[str], bool]) -> Counts:
-        """Wait until all collections `but` some are as `expected`, loading and releasing them by it.
+        """Wait until all collections `but` some are as `expected`, loading those with a number there.
+
+        One that was not loaded, and so not counted, may be loaded by now.
 
         Raises `ActionFailed` if that takes longer than the profile's `ready_seconds`.
         """
@@ -247,7 +249,7 @@ class MilvusKeeper(StoreKeeper):
                 observed = ", ".join(
                     f"{name} {_text(found, name)} instead of {_text(expected, name)}"
                     for name in sorted({*expected, *found})
-                    if not but(name) and _text(found, name) != _text(expected, name)
+                    if not but(name) and _differs(found, expected, name)
                 )
                 if not observed:
                     return found
@@ -265,6 +267,11 @@ class MilvusKeeper(StoreKeeper):
         """Return the counts of the collections that the profile chooses."""
         counts = {name: records for name, records in collections.items() if records is not None}
         return {name: counts[name] for name in chosen(counts, self._profile.collections)}
+
+
+def _differs(found: Counts, expected: Counts, name: str) -> bool:
+    uncounted = name in found and name in expected and expected[name] is None
+    return not uncounted and _text(found, name) != _text(expected, name)
 
 
 def _text(collections: Counts, name: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from pymilvus.client.types import LoadState
 
 from rollproof.profile.sections import Policy
 from rollproof.stores.milvus.keeper import MilvusKeeper
@@ -56,6 +58,27 @@ def test_what_users_may_add_spoils_no_backup(
     assert details["unsettled"] == ["plain"]
     subject.connected()  # at the port that it has now
     assert kept.records["plain"] + 3 == subject.counted()["plain"]
+
+
+def test_what_users_load_during_a_backup_stays_loaded(
+    subject: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, stop = subject.place.keeper(), subject.control.stop
+    assert isinstance(keeper, MilvusKeeper)
+
+    def load(services: Iterable[str], *, deadline: float) -> None:
+        subject.connected().load_collection("released", timeout=SECONDS)
+        stop(services, deadline=deadline)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subject.watched, "stop", load, raising=False)
+        keeper.back_up(tmp_path)
+    assert read_package(tmp_path, kind="milvus").details["unsettled"] == ["released"]
+    for _ in ("after the backup", "after a restore"):
+        assert subject.connected().get_load_state("released")["state"] == LoadState.Loaded
+        restored = keeper.restore(tmp_path)
+    assert (restored.notes, restored.records["released"]) == ((), subject.counted()["third"])
+    subject.connected().release_collection("released", timeout=SECONDS)
 
 
 def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_path: Path) -> None:
