@@ -18,7 +18,7 @@ from rollproof.system.clock import Moment
 # The checks of step 5: those that look at the rehearsal, and the one that looks at rollbacks.
 WHOLE, BEGAN_HERE = "test_record_of_the_rehearsal_is_whole", "test_rehearsal_began_where_the_target_is"
 WELL, LOST, ALTERED, OLD_CODE, ROLLED_BACK, RECENT = (
-    "test_staging_was_well_after_the_migration",
+    "test_staging_passed_its_checks_after_the_migration",
     "test_migration_lost_nothing",
     "test_migration_altered_no_definition",
     "test_old_code_works_on_migrated_data",

@@ -42,7 +42,7 @@ def test_record_of_the_rehearsal_is_whole(
     note(f"{rehearsal.folder.name}, which ended {rehearsal_ending.at.wall}, is as it was sealed")
 
 
-def test_staging_was_well_after_the_migration(
+def test_staging_passed_its_checks_after_the_migration(
     rehearsal: RecordedRehearsal, rehearsal_ending: RehearsalEnding, expect: Expect, note: Note
 ) -> None:
     """With the migration deployed, every check of health, connections and functions passed."""
@@ -78,7 +78,7 @@ def test_migration_altered_no_definition(
            what="definitions that the migration altered", means=Meaning.DATA_CHANGED,
            expected="none", instead=_named(rehearsal_ending.altered),
            source=rehearsal.folder,
-           hint="see that no value of the target is cut; if so, take the word for it: premigration.waivers")
+           hint="see that no value of the target would be cut; then waive this item: premigration.waivers")
     _expect_compared(rehearsal, rehearsal_ending, expect)
     note("every definition of before is as it was")
 
@@ -128,14 +128,14 @@ def test_rehearsal_is_recent(
 
 
 def test_migration_was_reopened_after_its_rollback(
-    closed_gates: Sequence[ClosedGate], migration: str, profile_path: Path, expect: Expect, note: Note
+    rollback_gates: Sequence[ClosedGate], migration: str, profile_path: Path, expect: Expect, note: Note
 ) -> None:
     """A migration that was rolled back returns only by a fix, with cause, rehearsal and backup on record."""
-    closed = [gate for gate in closed_gates if gate.reopening is None]
-    said = listed([str(gate) for gate in closed_gates]) or "it brings back nothing that was rolled back"
+    closed = [gate for gate in rollback_gates if gate.reopening is None]
+    said = listed([str(gate) for gate in rollback_gates]) or "it undoes no rollback"
     expect(not closed,
            what=f"reopening of migration {migration[:12]}",
-           expected="one for each rollback that it would bring back",
+           expected="one for each rollback that it would undo",
            observed="; ".join(map(str, closed)) or said,
            source=listed([str(one.rollback.incident.folder) for one in closed]) or "records of rollbacks",
            hint=reopen_hint(closed, migration, profile_path))

@@ -74,10 +74,10 @@ _WRONG = (
 _UNKNOWN = (Meaning.TIMEOUT, Meaning.UNREACHABLE, Meaning.CRASH, Meaning.OTHER)
 
 
-def code_of(meaning: Meaning) -> str:
+def mark_of(meaning: Meaning) -> str:
     """Return the last line of the trace of a result with that meaning.
 
-    >>> code_of(Meaning.DATA_LOSS)
+    >>> mark_of(Meaning.DATA_LOSS)
     '[means:data-loss]'
     """
     return f"[means:{meaning.value}]"
@@ -276,7 +276,7 @@ class RedactingLogger:
 
 def _add_code(result: TestResult) -> None:
     """End the trace with the code of the result's meaning: categories match this code, never a sentence."""
-    codes = [code_of(Meaning(label.value)) for label in result.labels if label.name == MEANS]
+    codes = [mark_of(Meaning(label.value)) for label in result.labels if label.name == MEANS]
     if codes and result.statusDetails is not None:
         result.statusDetails.trace = "\n".join(filter(None, (result.statusDetails.trace, codes[0])))
 

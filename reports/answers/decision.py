@@ -112,7 +112,7 @@ def decision_record(
 ) -> DecisionRecord:
     """Return what becomes of a decision; a rollback goes to `commit`, or with None to the known-good commit.
 
-    `refused` gives the reasons to refuse its plan; by default, they are those without any permission.
+    `refused` gives the reasons to refuse its plan; by default those for a person who gives no permission.
     """
     target = advice.target
     plan = plan_of(target, decision, commit)
@@ -122,7 +122,7 @@ def decision_record(
     now = head(target.application.repository)
     schedule = schedule_of(target, plan)
     foreseen = foresee(target, plan, open_engine(target.engine))
-    without = refusals(Asked(target, plan, Allowed(), foreseen))
+    unpermitted = refusals(Asked(target, plan, Allowed(), foreseen))
     record = PlanRecord(
         plan.commit,
         plan.baseline.id,
@@ -142,7 +142,7 @@ def decision_record(
         schedule.budget,
         schedule.seconds,
         tuple(not_judged(foreseen)),
-        tuple(map(Trouble.of, without if refused is None else refused(plan, foreseen))),
+        tuple(map(Trouble.of, unpermitted if refused is None else refused(plan, foreseen))),
     )
     return DecisionRecord(decision, record, (advice.rollback(plan.request),))
 
@@ -165,8 +165,8 @@ def decision_lines(record: DecisionRecord) -> Iterator[str]:
         yield f"budget: {plan.budget_seconds:g} s (rollback_seconds); {about}"
         yield from plan.foreseen
         yield from (f"refused: {refusal.summary}; {refusal.hint}" for refusal in plan.refused)
-    for lead, command in zip(("next: ", "      "), record.next, strict=False):
-        yield f"{lead}{command}"
+    for number, command in enumerate(record.next):
+        yield f"{'      ' if number else 'next: '}{command}"
 
 
 def _strays(target: Target, plan: Plan) -> Mapping[str, str]:

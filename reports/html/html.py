@@ -72,7 +72,9 @@ def render(
             hint=f"the results are untouched; try again, or open {RESULTS} with another Allure",
             seconds=RENDER_SECONDS,
         )
-        page = with_front(sealed(read_regular(output / "index.html", _LARGEST_REPORT).decode()), front)
+        page = with_front(
+            without_requests(read_regular(output / "index.html", _LARGEST_REPORT).decode()), front
+        )
     report = incident_folder / REPORT
     try:
         write_whole(report, page.encode())
@@ -87,7 +89,7 @@ def render(
     return report
 
 
-def sealed(page: str) -> str:
+def without_requests(page: str) -> str:
     """Return the `page` of Allure without its analytics, with a policy that forbids any request."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
     return _ANALYTICS.sub("", page).replace("<head>", f"<head>\n    {policy}", 1)

@@ -51,7 +51,7 @@ from rollproof.record_names import (
 from rollproof.sealing.seal import ANYBODY, SealState, seal_state
 from rollproof.system.clock import Moment
 from rollproof.system.record_files import load_record
-from rollproof.team.contact_record import ContactRecord, record_of
+from rollproof.team.contact_record import ContactRecord, contact_record_of
 
 # Errors that reading raises for files that are damaged.
 OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
@@ -146,7 +146,7 @@ def read_incident_record(folder: Path, signing: Signing = ANYBODY) -> IncidentRe
         incident=incident,
         journal=read.journal(JOURNAL),
         response=read.journal(RESPONSE),
-        contacts=read.part(CONTACTS, lambda: record_of(contacts), None) if contacts else None,
+        contacts=read.part(CONTACTS, lambda: contact_record_of(contacts), None) if contacts else None,
         reopenings=tuple(
             entry for entry in read.journal(reopening_journal(incident).name) if entry["event"] == REOPENED
         ),

@@ -123,11 +123,11 @@ TRACE_CHARACTERS = 16_000
 
 
 def cut_evidence(body: bytes, *, text: bool) -> bytes:
-    """Return `body`; of a longer text its first part, and of other longer bytes a note."""
+    """Return `body`, or if it is too long, the beginning of a text, or a note in place of anything else."""
     if len(body) <= EVIDENCE_BYTES:
         return body
     if not text:
-        return f"left out: {len(body)} bytes, and {EVIDENCE_BYTES} are kept of an attachment".encode()
+        return f"left out: {len(body)} bytes; what is no text may have {EVIDENCE_BYTES}".encode()
     start = body[:EVIDENCE_BYTES].decode(errors="ignore").encode()
     return start + f"\n[cut: the first {len(start)} of {len(body)} bytes]\n".encode()
 

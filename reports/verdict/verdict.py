@@ -1,4 +1,4 @@
-"""`verdict.json`: the verdict of an incident, for programs, and how it is derived again from the folder."""
+"""An incident's verdict: `verdict.json` for programs, its lines for a terminal, its limits, a gate's page."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _why(error: Exception) -> str:
 
 
 def known_limits(target: Target, recorded: Facts | None) -> Iterator[str]:
-    """Yield them; `recorded` are the facts of a readable baseline, if there is one."""
+    """Yield what the checks of `target` leave unverified; `recorded` are its baseline's facts, if any."""
     yield from _left_out(target)
     for waiver in target.premigration.waivers:
         state = f"until {waiver.expires}" if waiver.holds() else f"EXPIRED {waiver.expires}, without effect"
@@ -181,8 +181,9 @@ def conclusion(verdict: RunVerdict, *, green: bool) -> str:
     """Return the meaning of the run's verdict, and what keeps the whole record from it if the two differ."""
     if verdict.said(green=green) is verdict.verdict:
         return meaning(verdict)
-    to_come = all(phase.verdict is Verdict.PASSED for phase in verdict.phases.values()) and verdict.partial
-    whole = "; ".join(to_come) if to_come else f"the record so far is {verdict.verdict}: {meaning(verdict)}"
+    all_passed = all(phase.verdict is Verdict.PASSED for phase in verdict.phases.values())
+    missing = verdict.partial if all_passed else ()
+    whole = "; ".join(missing) if missing else f"the record so far is {verdict.verdict}: {meaning(verdict)}"
     return f"every check of this run ran and passed; {whole}"
 
 

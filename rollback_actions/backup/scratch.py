@@ -80,7 +80,7 @@ class ScratchControl(ComposeControl):
     """The actions on a scratch instance and its containers."""
 
     def __init__(self, scratch: Engine, target: Engine) -> None:
-        """Control the project of `scratch`, which is that of `target` again; saved volumes have its names."""
+        """Control the project of `scratch`, a copy of that of `target`, whose volumes name the saved ones."""
         super().__init__(scratch)
         self._target = ComposeEngine(target.project, target.deadline_seconds)
         labels = {PROJECT_LABEL: scratch.project, LABEL: target.project}
@@ -167,8 +167,8 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[ScratchInstance]:
     """Have a scratch instance of `target` while the body runs; after it, remove it with its volumes.
 
     Raises:
-        UsageProblem: it cannot be made from the profile, or another command has one. ActionFailed,
-            Unverifiable: it did not start.
+        UsageProblem: it cannot be made from the profile, or another command has one.
+        ActionFailed, Unverifiable: its containers could not be created.
     """
     services = _services_of(target)
     # A user has one instance with this name, whichever checkout asks for it.

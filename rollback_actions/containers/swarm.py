@@ -35,7 +35,7 @@ class SwarmControl(ComposeControl):
         limit = Deadline(deadline)
         wanted = tuple(services)
         for service in self._services(wanted):
-            if change := stopping(service):
+            if change := stop_options(service):
                 self._update(service, change, limit)
         self._await_none_runs(wanted, limit)
 
@@ -179,10 +179,11 @@ class SwarmControl(ComposeControl):
         )
 
 
-def stopping(service: SwarmService) -> list[str]:
-    """Return the options of `docker service update` that stop a service; none of a job, which ends itself.
+def stop_options(service: SwarmService) -> list[str]:
+    """Return the options of `docker service update` that stop `service`.
 
-    None of one that is stopped, either: its label keeps the number of its tasks.
+    There are none for a job, which ends by itself, and for a stopped service, whose label already has its
+    number of tasks.
     """
     if service.mode == "Global":
         return [] if service.stopped else ["--label-add", f"{STOPPED}=all", "--constraint-add", NOWHERE]
@@ -195,7 +196,7 @@ def stack_file(
 ) -> dict[str, Any]:
     """Return what compose reads of the services of `images`, as `docker stack deploy` takes it.
 
-    The stack's format is older: it has no name, ports and sizes are numbers, and processors words.
+    The stack's format is older: it has no `name`, ports and sizes are numbers, and `cpus` is a text.
     """
     services = {}
     for name, image in images.items():

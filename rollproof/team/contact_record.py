@@ -23,7 +23,7 @@ DECIDED, ASSESSED, CLOSED = "decided", "assessed", "closed"
 
 
 class Alert(StrEnum):
-    """The contacts that are alerted, in the order of the flow."""
+    """The kinds of alert, in the order of the flow."""
 
     ON_CALL = "on-call alert"
     TECH_LEAD = "tech lead alert"
@@ -40,7 +40,7 @@ class ContactDecision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt to reach a channel, and at `at` its result; `reason` says why it was not delivered."""
+    """An attempt to reach a channel: `at` is when its result was known, `reason` why it was not delivered."""
 
     alert: Alert
     at: Moment
@@ -81,10 +81,10 @@ class ContactRecord:
 
 def read_contacts(folder: Path) -> ContactRecord:
     """Return the contacts' record in the incident's folder `folder`."""
-    return record_of(verify_journal(folder / CONTACTS))
+    return contact_record_of(verify_journal(folder / CONTACTS))
 
 
-def record_of(records: Sequence[Mapping[str, Any]]) -> ContactRecord:
+def contact_record_of(records: Sequence[Mapping[str, Any]]) -> ContactRecord:
     """Return a journal's records as one; raises `WrongRecord` or `KeyError` for another shape."""
     detected = next((record for record in records if record["event"] == DETECTED), None)
     closed = next((record for record in records if record["event"] == CLOSED), None)

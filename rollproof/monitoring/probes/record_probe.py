@@ -55,7 +55,7 @@ class Missed:
 def missed_records(
     target: Target, engine: ContainerEngine, baseline: Baseline, store: str, counts: Counts
 ) -> Missed:
-    """Return what is gone of the collections of `counts`, which hold so many records now, and are too few.
+    """Return what is gone from the collections in `counts`, which has how many records each holds now.
 
     Raises:
         Unverifiable: a collection could not be compared whole.
@@ -75,14 +75,13 @@ def _compared(
 
     As many as users may have deleted by the policy `deletes` are not lost.
     """
-    recorded = recorded_collection(baseline, target, store, name)
-    records = baseline.folder / recorded.records
+    recorded, profile = recorded_collection(baseline, target, store, name), target.stores[store]
+    records, deletable = baseline.folder / recorded.records, partial(baseline.deletable, profile, name)
     if not count:
         # Nothing is left there whose key could be compared; the collection itself may be gone.
-        expired = expired_by_now(records, name)
-        return whole_digest(recorded.digests).records - expired, expired
-    profile = target.stores[store]
-    deletable = partial(baseline.deletable, profile, name)
+        whole, expired = whole_digest(recorded.digests).records, expired_by_now(records, name)
+        missing = whole - expired
+        return missing if missing > deletable(whole) else 0, expired
     everything = SamplePlan(tuple(range(len(recorded.division))), SECONDS)
     with open_reader(store, profile, engine) as content:
         pace = pace_of(profile)
@@ -109,7 +108,7 @@ class StoreRecords:
         engine: ContainerEngine,
         deadline: float,
         *,
-        question: Callable[[str, Callable[[], Missed]], Question[Missed]],
+        make_question: Callable[[str, Callable[[], Missed]], Question[Missed]],
         computed: Callable[[], float],
         open_reader: ReaderOpener,
         missed: Callable[[Target, ContainerEngine, Baseline, str, Counts], Missed],
@@ -122,8 +121,9 @@ class StoreRecords:
         self.services = target.stores[name].services
         self.every = 1
         """The number of beats from one count to the next."""
-        self.question = question(f"records of {name}", Missed)
-        self._question, self._computed, self._missed = question, computed, missed
+        # Never started: `begin` replaces it.
+        self.question = make_question(f"records of {name}", Missed)
+        self._make_question, self._computed, self._missed = make_question, computed, missed
         self._target, self._engine, self._deadline = target, engine, deadline
         self._held = Held(lambda: open_reader(name, target.stores[name], engine))
         # What the last count came to, and what the last comparison by key.
@@ -137,7 +137,7 @@ class StoreRecords:
         due = self._known is None or self._known[0] is not baseline or self._beats >= self.every
         if due and not self.question.waiting:
             self._beats = 0
-            self.question = self._question(self.question.name, partial(self._count, baseline, recorded))
+            self.question = self._make_question(self.question.name, partial(self._count, baseline, recorded))
             self.question.start()
 
     def missed(self, baseline: Baseline) -> Missed:
@@ -202,7 +202,7 @@ class RecordsProbe(Probe):
                 target,
                 engine,
                 deadline,
-                question=question,
+                make_question=question,
                 computed=computed,
                 open_reader=open_reader,
                 missed=missed,
@@ -242,13 +242,13 @@ class RecordsProbe(Probe):
                 source="the stores",
                 hint="records are known to be there only when they are counted, or compared",
             )
-        every = sum(sum(counts.values()) for counts in recorded.values())
+        total = sum(sum(counts.values()) for counts in recorded.values())
         expired = sum(of.expired for of in missed.values())
         most = [f"{name} {count:,}" for name, count in sorted(lost.items(), key=lambda gone: -gone[1])]
         said = [
-            f"{value:,.0f} of {every:,} gone: {listed(most, _SHOWN)}"
+            f"{value:,.0f} of {total:,} gone: {listed(most, _SHOWN)}"
             if lost
-            else f"all {every - expired:,} there",
+            else f"all {total - expired:,} there",
             *([f"{expired:,} expired by themselves"] if expired else []),
             *(f"{store.name} every {store.every} beats" for store in stores if store.every > 1),
             *(f"{store.name} by its last count" for store in stores if store.question.waiting),

@@ -225,3 +225,10 @@ def test_what_is_gone_is_lost_unless_it_had_expired(
     fewer = {name: len(now.get(name, ())) for name in BEFORE if len(now.get(name, ())) < len(BEFORE[name])}
     engine = cast("ContainerEngine", None)
     assert missed_records(target, engine, baseline, "mysql", fewer) == missed
+
+
+def test_what_users_may_have_deleted_is_not_lost_from_an_emptied_collection(tmp_path: Path) -> None:
+    baseline = BaselineRecorder(tmp_path).add(Content("mysql", BEFORE)).baseline
+    target = load_target(write_profile(tmp_path, f'{MYSQL}policy = {{"*" = "deletes"}}\n'))
+    engine = cast("ContainerEngine", None)
+    assert missed_records(target, engine, baseline, "mysql", {"a": 0, "b": 0}) == Missed({}, 2)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollback_actions.containers.swarm import stack_file, stopping
+from rollback_actions.containers.swarm import stack_file, stop_options
 from rollproof.engines.engine import Mount
 from rollproof.engines.swarm.stack import NOWHERE, STOPPED, Node, StackState, SwarmService, Task, context_of
 from rollproof.errors import Unverifiable
@@ -144,4 +144,4 @@ def test_a_global_service_keeps_a_task_on_each_node() -> None:
     ],
 )
 def test_a_service_is_stopped_once(mode: dict[str, Any], labels: dict[str, str], options: list[str]) -> None:
-    assert stopping(service(spec={"Mode": mode, "Labels": labels})) == options
+    assert stop_options(service(spec={"Mode": mode, "Labels": labels})) == options

@@ -88,7 +88,7 @@ def test_what_does_not_bring_it_back_is_open(rolled: RolledBack) -> None:
     other = commit(rolled.sandbox, rolled.sandbox.commit, {"README": "another change"})
     before = git(rolled.repository, "rev-parse", f"{rolled.sandbox.bad}~1")
     for migration in (other, before, rolled.sandbox.commit):
-        assert _green(rolled, migration) == "it brings back nothing that was rolled back"
+        assert _green(rolled, migration) == "it undoes no rollback"
 
 
 def test_the_same_migration_file_on_another_branch_is_closed(rolled: RolledBack) -> None:
@@ -108,7 +108,7 @@ def test_what_has_it_again_under_another_id_is_closed_until_it_is_reopened(rolle
     git(rolled.repository, "cherry-pick", bad)
     picked = git(rolled.repository, "rev-parse", "HEAD")
     git(rolled.repository, "checkout", "--quiet", "--detach", rolled.sandbox.commit)
-    assert "nothing" in _green(rolled, other)
+    assert "no rollback" in _green(rolled, other)
     said = _red(rolled, picked)
     assert f"it repeats {bad[:12]}, which incident {rolled.incident.id} rolled" in said
     rolled.fix = commit(rolled.sandbox, picked, {"app.py": "print('quick')\n"})
@@ -136,7 +136,7 @@ def test_the_rollback_of_a_rehearsal_closes_nothing(rolled: RolledBack, *, ended
     journal.write("rollback began", commit=rolled.sandbox.commit, head=rolled.sandbox.bad, revisions=[])
     if ended:
         journal.write(ENDED, migration=rolled.sandbox.bad)
-    assert "nothing" in _green(rolled, rolled.fix)
+    assert "no rollback" in _green(rolled, rolled.fix)
 
 
 def test_another_target_s_rollback_closes_nothing(rolled: RolledBack) -> None:
@@ -144,7 +144,7 @@ def test_another_target_s_rollback_closes_nothing(rolled: RolledBack) -> None:
     other = new_incident(incidents, "other")
     for name in ("journal.jsonl", "rollback.json"):
         (rolled.incident.folder / name).rename(other.folder / name)
-    assert "nothing" in _green(rolled, rolled.fix)
+    assert "no rollback" in _green(rolled, rolled.fix)
 
 
 def test_a_rollback_that_does_not_say_from_where_is_broken(rolled: RolledBack) -> None:
@@ -273,7 +273,11 @@ def test_a_rehearsal_that_passed_is_green(staging: Staging) -> None:
 @pytest.mark.parametrize(
     ("changes", "days", "red"),
     [
-        ({"migrated": "failed"}, 0, {"test_staging_was_well_after_the_migration": "observed failed"}),
+        (
+            {"migrated": "failed"},
+            0,
+            {"test_staging_passed_its_checks_after_the_migration": "observed failed"},
+        ),
         ({"rolled_back": "broken"}, 0, {"test_rollback_was_rehearsed": "observed broken"}),
         ({"old_code": "failed"}, 0, {OLD_CODE: "observed failed"}),
         ({"lost": ["x" * 5000, "mysql: shop.users: gone"]}, 0, {LOST: "…; mysql: shop.users: gone"}),

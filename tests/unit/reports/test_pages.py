@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.html.html import sealed
+from reports.html.html import without_requests
 from reports.incident.events import timeline_of
 from reports.incident.record import read_incident_record
 from reports.pictures import timeline
@@ -76,7 +76,7 @@ def page(*, analytics: str = ANALYTICS, body: str = "", bundle: str = "start()")
 
 
 def test_the_analytics_are_removed_and_nothing_else() -> None:
-    result = sealed(page())
+    result = without_requests(page())
 
     assert "googletagmanager" not in result
     assert "gtag" not in result

@@ -16,7 +16,7 @@ from rollproof.profile.contacts import Contacts, public_part
 from rollproof.profile.profile import load_target
 from rollproof.system.clock import Moment
 from rollproof.team.contact_flow import ContactState, ContactStep, Flow, contact_channels, flow_of
-from rollproof.team.contact_record import Alert, record_of
+from rollproof.team.contact_record import Alert, contact_record_of
 from tests.conftest import write_profile
 
 ZERO = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -59,8 +59,8 @@ class Story:
     def at(self, minutes: float) -> Flow:
         """Return the flow then, which must be the same when it is asked again."""
         now = moment(minutes * 60, self.boot, self.off)
-        flow = flow_of(Contacts(), record_of(self.records), now)
-        assert flow == flow_of(Contacts(), record_of(self.records), now)
+        flow = flow_of(Contacts(), contact_record_of(self.records), now)
+        assert flow == flow_of(Contacts(), contact_record_of(self.records), now)
         return flow
 
 
