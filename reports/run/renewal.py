@@ -17,7 +17,7 @@ from reports.verdict.verdict import lines, recounted, write_verdict
 from rollproof.errors import ExitCode, Unverifiable
 from rollproof.home import incidents as default_incidents
 from rollproof.incident.incident import named_incident, report_paths
-from rollproof.profile.profile import Signing, Target, load_target
+from rollproof.profile.profile import Signing, Target, load_target_for_checks
 from rollproof.record_names import REPORT
 from rollproof.redaction.redactor import Redactor
 from rollproof.sealing.seal import promised, sealed
@@ -30,7 +30,7 @@ def rebuild_report(incident: str, incidents: Path | None, profile: Path | None =
     Without `incidents` the id is looked up where `profile` has its incidents, else where none is named. The
     record is signed with the key of `profile`, if it has one. For pages that need more see `complete`.
     """
-    target = load_target(profile) if profile is not None else None
+    target = load_target_for_checks(profile) if profile is not None else None
     place = incidents or (target.folders.incidents if target is not None else default_incidents())
     folder = named_incident(incident, place).folder
     verdict = renew(folder, lambda text: print(text, file=sys.stderr), target)  # noqa: T201

@@ -127,10 +127,10 @@ def compare(
     from rollproof.engines.engine import open_engine
     from rollproof.observation.observation import findings_on
     from rollproof.observation.store import StoreReading
-    from rollproof.profile.profile import load_target
+    from rollproof.profile.profile import load_target_for_checks
     from rollproof.stores.registry import at_place
 
-    target = load_target(profile)
+    target = load_target_for_checks(profile)
     loaded = load_baseline(
         named_baseline(baseline, target.folders.baselines), target.name, target.baseline_key
     )

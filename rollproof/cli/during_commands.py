@@ -122,9 +122,9 @@ def assess(
     from rollback_actions.respond.response import CODES_OF_SEVERITY
     from rollproof.monitoring.assessment import assess_again, assess_target, decision_by
     from rollproof.planning.advice import Advice
-    from rollproof.profile.profile import load_target
+    from rollproof.profile.profile import load_target_for_checks
 
-    target = load_target(profile)
+    target = load_target_for_checks(profile)
     say = partial(typer.echo, err=as_json)
     assessed = assess_again(target, samples) if samples else assess_target(target, say)
     assessment = assessed.assessment

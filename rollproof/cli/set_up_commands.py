@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rollproof.profile.profile import Target
 
 app = typer.Typer()
+_ALL_SECRETS = "every secret that the profile names is there"
 
 
 @app.command(
@@ -60,23 +61,30 @@ def init(
         typer.echo(line)
 
 
-@app.command(epilog=examples("doctor --target prod.toml"))
-def doctor(profile: Profile, *, as_json: AsJson = False) -> None:
+@app.command(epilog=examples("doctor --target prod.toml", "doctor --verify-only --target prod.toml"))
+def doctor(
+    profile: Profile,
+    *,
+    verify_only: Annotated[
+        bool, typer.Option("--verify-only", help="Ask for what the four phases need alone.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Examine all that this target needs, on one page, within 20 s; changes nothing."""
     from reports.answers.doctor_lines import doctor_lines
     from reports.terminal.document import answer
-    from rollproof.doctor.every_need import every_need
+    from rollproof.doctor.every_need import every_need, needs_of_phases
     from rollproof.doctor.examination import REQUEST_SECONDS, Examination, Line, NeedState, examine, lines_of
     from rollproof.engines.engine import open_engine
     from rollproof.profile.mistakes import ProfileProblem
-    from rollproof.profile.profile import load_target
+    from rollproof.profile.profile import load_target, load_target_for_checks
     from rollproof.redaction.redactor import Redactor
     from rollproof.system.clock import Moment
 
     at, began = Moment.now(), time.monotonic()
     code: ExitCode | None = None
     try:
-        target = load_target(profile)
+        target = load_target_for_checks(profile) if verify_only else load_target(profile)
     except ProfileProblem as problem:
         code, name = ExitCode.USAGE, Redactor().text(profile.stem)
         lines = [
@@ -87,10 +95,11 @@ def doctor(profile: Profile, *, as_json: AsJson = False) -> None:
         redact, name = target.redactor().text, target.name
         seconds = min(target.engine.deadline_seconds, REQUEST_SECONDS)
         engine = open_engine(target.engine.model_copy(update={"deadline_seconds": seconds}))
+        needs = needs_of_phases(target, engine) if verify_only else every_need(target, engine)
         lines = [
             Line("profile", NeedState.OK, redact(f"{profile}: {len(target.stores)} stores")),
-            Line("secrets", NeedState.OK, "every secret that the profile names is there"),
-            *lines_of(examine([*every_need(target, engine), *_local_needs(target)]), redact),
+            *([] if verify_only else [Line("secrets", NeedState.OK, _ALL_SECRETS)]),
+            *lines_of(examine([*needs, *_local_needs(target)]), redact),
         ]
     found = Examination(name, at, time.monotonic() - began, tuple(lines))
     # Each line is already redacted.

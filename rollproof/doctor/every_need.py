@@ -167,6 +167,20 @@ def every_need(target: Target, engine: ContainerEngine) -> Iterator[Need]:
     yield from channel_needs(target)
 
 
+def needs_of_phases(target: Target, engine: ContainerEngine) -> Iterator[Need]:
+    """Yield the questions about what the four phases need: no secret of an operator, and no channel."""
+    yield from _target_needs(target, engine)
+    yield Need("canary", partial(_has_password, target))
+    yield from (need for need in machine_needs(target) if need.name != "room for backups")
+    stores = store_needs(target, engine, REQUEST_SECONDS)
+    yield from (need for need in stores if need.name.endswith(" reader"))
+
+
+def _has_password(target: Target) -> str:
+    target.application.canary.password.get_secret_value()
+    return f"the password of {target.application.canary.user} is there"
+
+
 def require_capturable(target: Target, engine: ContainerEngine) -> None:
     """Raise unless all is ok that a baseline of a good state needs, except for the canary."""
     # A capture takes minutes: large stores and busy engines are waited for, by their own deadlines.

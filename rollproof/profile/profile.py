@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property
+from contextlib import contextmanager, suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -30,7 +30,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from rollproof.errors import ProfileMistake, UsageProblem, listed, reason_of
+from rollproof.errors import ProfileMistake, Unverifiable, UsageProblem, listed, reason_of
 from rollproof.home import typed
 from rollproof.profile.application_profile import Application
 from rollproof.profile.bands import Bands
@@ -40,7 +40,7 @@ from rollproof.profile.kinds import AnyStore, descriptor_of, wrong_place, wrong_
 from rollproof.profile.mistakes import ProfileProblem, explain, mistake
 from rollproof.profile.premigration import Premigration
 from rollproof.profile.scheduling import Scheduling
-from rollproof.profile.sections import Account, Model, Name, Redaction, References, unknown_key
+from rollproof.profile.sections import Account, ApiKey, Model, Name, Redaction, References, unknown_key
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import read_regular
 from rollproof.record_names import ACCOUNTS
@@ -54,6 +54,7 @@ from rollproof.redaction.secret import (
     profile_directory,
     remember,
     secrets_in,
+    secrets_when_used,
 )
 
 PREFIX = "ROLLPROOF_"
@@ -359,7 +360,7 @@ class Target(BaseSettings):
     @cached_property
     def personal(self) -> Personal:
         """The personal data in the records, with its pseudonyms."""
-        return Personal(self.redaction.fields, self.secrets(), _public_names(self))
+        return Personal(self.redaction.fields, partial(_reading_secrets, self), _public_names(self))
 
     def redactor(self) -> Redactor:
         """Return a redactor that knows this profile's secrets."""
@@ -372,6 +373,23 @@ def load_target(path: Path) -> Target:
     Raises:
         ProfileProblem: with each mistake of the file, its keys, the environment and the secrets.
     """
+    return _loaded(path)
+
+
+def load_target_for_checks(path: Path) -> Target:
+    """Load the profile at `path`; each secret is read when it is used.
+
+    Raises:
+        ProfileProblem: with each mistake of the file, its keys and the environment.
+    """
+    token = secrets_when_used.set(True)
+    try:
+        return _loaded(path)
+    finally:
+        secrets_when_used.reset(token)
+
+
+def _loaded(path: Path) -> Target:
     profile = _read(path)
     if unknown := [*_unknown(profile, path)]:
         raise ProfileProblem(unknown)
@@ -441,6 +459,16 @@ def _unknown(profile: dict[str, Any], path: Path) -> Iterator[UsageProblem]:
 def _mistake(wrong: ProfileMistake, what: str, source: str) -> UsageProblem:
     expected, observed, hint = wrong.expected, wrong.observed, wrong.hint
     return mistake(what=what, expected=expected, observed=observed, source=source, hint=hint)
+
+
+def _reading_secrets(target: Target) -> Iterator[str]:
+    """Yield the secrets that reading the target takes, which every host that verifies it has."""
+    readers = [store.reader for store in target.stores.values()]
+    accounts = [one.password for one in readers if isinstance(one, Account)]
+    keys = [one.key for one in readers if isinstance(one, ApiKey)]
+    for secret in (target.application.canary.password, *accounts, *keys):
+        with suppress(Unverifiable):  # whoever reads that store says so
+            yield secret.get_secret_value()
 
 
 def _public_names(target: Target) -> Iterator[str]:

@@ -33,13 +33,16 @@ class Personal:
     """One target's personal data. `public` are values that are not personal, such as names in the profile."""
 
     def __init__(
-        self, fields: Iterable[str], secrets: Iterable[str] = (), public: Iterable[str] = ()
+        self,
+        fields: Iterable[str],
+        secrets: Callable[[], Iterable[str]] = tuple,
+        public: Iterable[str] = (),
     ) -> None:
-        """Store patterns and secrets. The key is made later: it takes a moment, and most runs need none."""
+        """Store the patterns, and what reads `secrets`. The key is made later: most runs need none."""
         patterns = tuple(field.casefold() for field in fields)
         self._placed = tuple(pattern for pattern in patterns if "/" in pattern)
         self._names = tuple(pattern for pattern in patterns if "/" not in pattern)
-        self._secrets = tuple(sorted(secrets))
+        self._secrets = secrets
         self._public = frozenset(public)
 
     def covers(self, store: str, collection: str, field: str) -> bool:
@@ -86,4 +89,6 @@ class Personal:
     @cached_property
     def _key(self) -> bytes:
         # A person who knows a few of the secrets still cannot try out names.
-        return hashlib.pbkdf2_hmac("sha256", "\0".join(self._secrets).encode(), b"rollproof", _ROUNDS)
+        return hashlib.pbkdf2_hmac(
+            "sha256", "\0".join(sorted(self._secrets())).encode(), b"rollproof", _ROUNDS
+        )

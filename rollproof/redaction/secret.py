@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
 
-from rollproof.errors import ProfileMistake, reason_of, type_of
+from rollproof.errors import ProfileMistake, Unverifiable, reason_of, type_of
 from rollproof.reading import read_regular
 
 LARGEST_SECRET = 64 * 1024
@@ -23,6 +24,8 @@ SECONDS = 30.0
 """The time that a program has to print a secret."""
 # Paths in a profile are relative to the profile, whatever the working directory is.
 profile_directory: ContextVar[Path] = ContextVar("profile_directory")
+secrets_when_used: ContextVar[bool] = ContextVar("secrets_when_used", default=False)
+"""Whether a secret of a profile is read when it is used, so that a missing one is an error only then."""
 
 # What a shell can export.
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -64,18 +67,86 @@ ExistingPath = Annotated[ProfilePath, AfterValidator(_existing)]
 ExistingFile = Annotated[ExistingPath, AfterValidator(_file)]
 
 
+class UnreadSecret(SecretStr):
+    """A secret that is read when it is used."""
+
+    def __init__(self, name: str, read: Callable[[], SecretStr]) -> None:
+        """Take the `name` of its source, for errors, and what reads it."""
+        super().__init__("")
+        self._name = name
+        self._read = read
+
+    def __bool__(self) -> bool:
+        """Return True: no secret is empty."""
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same object: to compare secrets would read them."""
+        return self is other
+
+    def __hash__(self) -> int:
+        """Return a hash that reads nothing."""
+        return id(self)
+
+    def get_secret_value(self) -> str:
+        """Read the secret, and make every redactor of this process know it.
+
+        Raises:
+            Unverifiable: it cannot be read.
+        """
+        try:
+            secret = self._read().get_secret_value()
+        except ProfileMistake as wrong:
+            raise Unverifiable(
+                what=f"secret {self._name}",
+                expected=wrong.expected,
+                observed=wrong.observed,
+                source="the profile",
+                hint=wrong.hint or "correct it in the profile",
+            ) from None
+        remember(secret)
+        return secret
+
+
 def _read(source: object) -> SecretStr:
-    secret = _secret(source)
+    if isinstance(source, SecretStr):
+        return source
+    name, read, quick = _source_of(source)
+    if secrets_when_used.get():
+        unread = UnreadSecret(name, read)
+        with suppress(Unverifiable):
+            # A redactor is to know as many secrets as it can, from the beginning.
+            _ = unread.get_secret_value() if quick else ""
+        return unread
+    secret = read()
     # Also for a profile that is refused for another error: its message comes later.
     remember(secret.get_secret_value())
     return secret
 
 
+def _source_of(source: object) -> tuple[str, Callable[[], SecretStr], bool]:
+    """Return the name of a secret's source, what reads it, and whether that takes no time."""
+    match source:
+        case {"env": str(name), **others} if not others:
+            if name not in os.environ and not _VARIABLE.fullmatch(name):
+                # No shell can export it; and it may be the secret itself, so it is not shown.
+                raise ProfileMistake("a variable's name after env, of letters, digits and _", "another text")
+            return name, partial(_of_variable, name), True
+        case {"file": str(file), **others} if not others:
+            path = _absolute(Path(file))
+            return str(path), partial(_of_file, path), True
+        case {"command": [str(), *_] as words, **others} if not others and all(
+            isinstance(word, str) for word in words
+        ):
+            folder = profile_directory.get(Path.cwd())
+            return str(words[0]), lambda: SecretStr(printed(tuple(words), folder)), False
+    raise ProfileMistake(
+        '{env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}', type_of(source)
+    )
+
+
 def _of_variable(name: str) -> SecretStr:
     value = os.environ.get(name)
-    if value is None and not _VARIABLE.fullmatch(name):
-        # No shell can export it; and it may be the secret itself, so it is not shown.
-        raise ProfileMistake("a variable's name after env, of letters, digits and _", "another text")
     if not value:
         raise ProfileMistake(
             f"the environment variable {name} to be set",
@@ -83,23 +154,6 @@ def _of_variable(name: str) -> SecretStr:
             hint=f"type the secret, then Enter: read -rs {name} && export {name}",
         )
     return SecretStr(value)
-
-
-def _secret(source: object) -> SecretStr:
-    match source:
-        case SecretStr():
-            return source
-        case {"env": str(name), **others} if not others:
-            return _of_variable(name)
-        case {"file": str(file), **others} if not others:
-            return _of_file(_absolute(Path(file)))
-        case {"command": [str(), *_] as words, **others} if not others and all(
-            isinstance(word, str) for word in words
-        ):
-            return SecretStr(printed(tuple(words), profile_directory.get(Path.cwd())))
-    raise ProfileMistake(
-        '{env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}', type_of(source)
-    )
 
 
 @cache
@@ -154,6 +208,8 @@ Secret = Annotated[SecretStr, BeforeValidator(_read)]
 
 def secrets_in(value: object) -> Iterator[str]:
     """Yield the plain text of every secret inside a profile; for redaction and the last scan only."""
+    if isinstance(value, UnreadSecret):
+        return  # every redactor knows it as soon as it is read
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, BaseModel):

@@ -68,6 +68,22 @@ def test_stores_that_hang_are_broken_and_contradict_the_health_endpoint(
     )
 
 
+def secrets_gone(role: str, *stores: str) -> dict[str, str]:
+    """Return the variables by which secrets of accounts of stores cannot be read."""
+    return {f"STORES__{store.upper()}__{role}__PASSWORD__FILE": "/nowhere" for store in stores}
+
+
+def test_a_check_needs_the_secrets_that_it_uses_alone(verifier: Verifier) -> None:
+    every = ("mysql", "mongodb", "redis", "milvus")
+    canary = {"APPLICATION__CANARY__PASSWORD__FILE": "/nowhere"}
+    none = {**secrets_gone("READER", *every), **secrets_gone("OPERATOR", *every), **canary}
+    assert verifier.run("phase1", **none).code == 0
+    some = {**secrets_gone("OPERATOR", *every), **secrets_gone("READER", "mysql")}
+    outcome = verifier.run("phase2", "--no-gate", "-k", "store_answers", **some)
+    said = "secret /nowhere: expected a readable secret file, observed No such file or directory"
+    expect(outcome, {answers("mysql"): ("broken", said)})
+
+
 def test_a_way_to_the_application_that_is_closed(verifier: Verifier, containers: Containers) -> None:
     names = (*HEALTH, INTERFACE, PAGE)
     with faults.stopped(containers, "nginx"):

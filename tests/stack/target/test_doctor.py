@@ -31,10 +31,10 @@ def examined(verifier: Verifier, code: ExitCode, **variables: str) -> Mapping[st
     return lines
 
 
-def told(verifier: Verifier, **variables: str) -> Examination:
+def told(verifier: Verifier, *options: str, **variables: str) -> Examination:
     done = verifier.actions(
         # Nothing is said here of how fast a machine with much else to do is.
-        *("doctor", "--json"),
+        *("doctor", "--json", *options),
         **{f"{PREFIX}{name}": value for name, value in variables.items()},
     )
     found = record_of(Document[Examination], json.loads(done.stdout)).result
@@ -87,3 +87,17 @@ def test_accounts_that_are_not_as_they_must_be(verifier: Verifier) -> None:
         assert lines[f"{store} reader"].state is NeedState.OK, lines[f"{store} reader"]
     assert lines["minio read-only"].state is NeedState.WRONG
     assert lines["redis reader"].state is NeedState.WRONG
+
+
+def test_verify_only_asks_for_no_secret_of_an_operator(verifier: Verifier) -> None:
+    def gone(role: str, store: str) -> dict[str, str]:
+        return {f"STORES__{store.upper()}__{role}__PASSWORD__FILE": "/nowhere"}
+
+    found = told(verifier, "--verify-only", **gone("OPERATOR", "mysql"), **gone("OPERATOR", "mongodb"))
+    lines = {line.name: line for line in found.lines}
+    assert {f"{store} reader" for store in RESTRICTED} <= lines.keys()
+    assert set(not_ok(lines)) <= OUTSIDE
+    found = told(verifier, "--verify-only", **gone("READER", "mysql"))
+    lines = {line.name: line for line in found.lines}
+    assert "expected a readable secret file" in lines["mysql reader"].text
+    assert set(not_ok(lines)) - OUTSIDE == {"mysql reader"}

@@ -259,7 +259,7 @@ def test_a_file_that_cannot_be_read_is_not_known_to_be_clean(
 
 
 ANNA, BERT = "anna.öst@example.org", "bert@example.org"
-PERSONAL = Personal(FIELDS, ["secret-of-a-store"], public=["canary"])
+PERSONAL = Personal(FIELDS, lambda: ["secret-of-a-store"], public=["canary"])
 
 
 POSTGRESQL: dict[str, Json] = {"columns": {"a": {"position": 1}, "b": {"position": 2}}}
@@ -289,8 +289,8 @@ def test_a_pseudonym_tells_people_apart_and_not_who_they_are() -> None:
     one, other = PERSONAL.pseudonym(ANNA), PERSONAL.pseudonym(BERT)
 
     assert one != other
-    assert one == Personal((), ["secret-of-a-store"]).pseudonym(ANNA)
-    assert one != Personal((), ["secret-of-another"]).pseudonym(ANNA)
+    assert one == Personal((), lambda: ["secret-of-a-store"]).pseudonym(ANNA)
+    assert one != Personal((), lambda: ["secret-of-another"]).pseudonym(ANNA)
     assert len(one) == len("~1a2b3c4d")
     assert PERSONAL.pseudonym(one) == one
     assert PERSONAL.pseudonym("canary") == "canary"

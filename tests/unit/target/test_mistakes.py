@@ -8,11 +8,11 @@ import pytest
 
 from rollproof.backups import sets as backup_sets
 from rollproof.backups.sets import FOLDER as INDEX
-from rollproof.errors import ExitCode
+from rollproof.errors import ExitCode, Unverifiable
 from rollproof.losses import lost_window
 from rollproof.profile.mistakes import ProfileProblem
-from rollproof.profile.profile import load_target
-from rollproof.profile.sections import Policy, StoreProfile
+from rollproof.profile.profile import load_target, load_target_for_checks
+from rollproof.profile.sections import Account, Policy, StoreProfile
 from rollproof.record_names import ACCOUNTS
 from rollproof.stores.policy import in_proportion
 from tests.conftest import write_profile
@@ -228,3 +228,26 @@ def test_what_users_add_is_no_lack_of_a_backup(
     policy: Policy, kept: int | None, live: int, recorded: int | None, *, enough: bool
 ) -> None:
     assert in_proportion(kept, live, 5.0, policy, recorded) is enough
+
+
+def test_a_secret_is_read_when_a_check_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = tmp_path / "ran"
+    program = f'{{command = ["sh", "-c", "touch {ran}; echo of-a-program"]}}}}\noperator'
+    path = _written(tmp_path, READER, program)
+    target = load_target_for_checks(path)
+    reader = target.stores["redis"].reader
+    assert isinstance(reader, Account)
+    assert not ran.exists()
+    assert reader.password.get_secret_value() == "of-a-program"
+    assert target.redactor().text("it is of-a-program") == "it is [redacted]"
+
+    path = _written(tmp_path, READER, '{env = "NOT_SET"}}\noperator')
+    reader = load_target_for_checks(path).stores["redis"].reader
+    assert isinstance(reader, Account)
+    with pytest.raises(Unverifiable, match="secret NOT_SET: expected the environment variable NOT_SET"):
+        reader.password.get_secret_value()
+    monkeypatch.setenv("NOT_SET", "now-it-is")
+    assert reader.password.get_secret_value() == "now-it-is"
+    path = _written(tmp_path, READER, '"hunter22"}\noperator')
+    with pytest.raises(ProfileProblem):
+        load_target_for_checks(path)
