@@ -54,6 +54,15 @@ def test_interface_is_the_recorded_one(
            hint="another release answers, whatever the images say: see what is behind the address")
 
 
+def test_first_page_answers(client: ApplicationClient, expect: Expect) -> None:
+    """The address of the first page answers without a server's error."""
+    status = client.page_status()
+    expect(status,
+           what="first page", means=Meaning.SERVICE_DOWN,
+           expected="an answer that is no server's error", instead="a server's error, or none",
+           source="GET /", hint="see what is behind the address, and its log")
+
+
 def test_first_page_is_the_recorded_one(
     client: ApplicationClient, baseline: Baseline, expect: Expect
 ) -> None:

@@ -185,6 +185,9 @@ class _Record:
         verdict = tally(self._incident, target.windows, self._verification.wrong)
         notes = tuple(dict.fromkeys([*verdict.notes, *known_limits(target, recorded)]))
         verdict = replace(verdict, signature=signature, notes=notes)
+        if target.is_light:
+            why = f"there is no baseline, and {typed('capture')} records one"
+            self._notes.append(f"  not compared: images, configuration, data: {why}")
         write_verdict(folder, verdict)
         self._shown = verdict
         if self._verification.wrong:

@@ -170,8 +170,32 @@ def lost_sight(content: Reader, schemas: Schemas, recorded: RecordedContent) -> 
     ]
 
 
+_COMPARING = (
+    "test_engine_is_that_of_the_target",
+    "test_container_runs_the_recorded_image",
+    "test_container_runs_the_recorded_commit",
+    "test_container_is_configured_as_recorded",
+    "test_container_is_unchanged_inside",
+    "test_no_unrecorded_container",
+    "test_no_stranger_on_the_networks",
+    "test_profile_asks_no_less_than_at_the_capture",
+    "test_working_copy_is_as_clean_as_recorded",
+    "test_working_copy_is_on_the_recorded_commit",
+    "test_interface_is_the_recorded_one",
+    "test_store_holds_no_unrecorded_collection",
+    "test_store_holds_no_unrecorded_schema",
+    "test_account_sees_as_much_as_at_the_capture",
+)
+"""The checks that compare with a baseline, and have a case without one."""
+
+
 def uncovered(target: Target, recorded: Facts) -> Iterator[tuple[str, str]]:
     """Yield the name of each such check, and why nothing would be compared."""
+    if target.is_light:
+        why = f"there is no baseline: {typed('capture')} records one"
+        yield from ((name, why) for name in _COMPARING)
+    if not target.stores:
+        yield "test_health_endpoint_tells_the_truth", "the profile names no stores"
     if not target.engine.files or target.engine.of_kind.runs_tasks:
         why = "no compose files, or a swarm, whose registry says at a deployment which image a tag means"
         yield "test_next_start_is_as_it_runs", why

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from rollproof.baseline.facts import Facts, RecordedCollection, RecordedContent
 from rollproof.errors import Unverifiable, UsageProblem, listed, reason_of, shown
 from rollproof.home import typed
-from rollproof.profile.profile import Target
+from rollproof.profile.profile import CURRENT, Target
 from rollproof.profile.sections import StoreProfile
 from rollproof.reading import read_regular
 from rollproof.stores.policy import deletable, excluded_of, policy_of
@@ -42,8 +42,6 @@ T = TypeVar("T")
 
 VERSION = 4
 MANIFEST = "manifest.json"
-CURRENT = "current"
-"""The link in the folder of baselines that names the newest."""
 _FACTS, _CONTENT = "facts.json", "content"
 _PRIVATE = 0o700
 # Bytes: the facts name every block of records.

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rollproof.baseline.folder import CURRENT, Baseline, load_baseline, read_facts
+from rollproof.baseline.folder import Baseline, load_baseline, read_facts
 from rollproof.engines.engine import ContainerEngine, EngineUnreached
 from rollproof.errors import Problem, Unverifiable, UsageProblem
 from rollproof.home import typed
-from rollproof.profile.profile import Target
+from rollproof.profile.profile import CURRENT, Target
 
 CONTAINER_ENGINE = "container engine"
 

@@ -24,7 +24,11 @@ _ALL_SECRETS = "every secret that the profile names is there"
 
 
 @app.command(
-    epilog=examples("init --project shop", "init --file docker-compose.yml --output shop.toml"),
+    epilog=examples(
+        "init --project shop",
+        "init --light --project shop",
+        "init --file docker-compose.yml --output shop.toml",
+    ),
 )
 def init(
     project: Annotated[
@@ -44,10 +48,13 @@ def init(
         Path | None, typer.Option("--output", "-o", help="The profile to write (default: NAME.toml here).")
     ] = None,
     *,
+    light: Annotated[
+        bool, typer.Option("--light", help="Write three lines, enough for phase 1 and the health of phase 2.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
     """Write a profile for a compose project, and print questions about what it could not find out."""
-    from rollproof.init.initial import write_profile
+    from rollproof.init.initial import write_light_profile, write_profile
 
     if project is None and not file:
         raise UsageProblem(
@@ -57,7 +64,8 @@ def init(
             source="the command line",
             hint="docker compose ls names the running projects",
         )
-    for line in write_profile(project, tuple(file or ()), env_file, output, force=force):
+    write = write_light_profile if light else write_profile
+    for line in write(project, tuple(file or ()), env_file, output, force=force):
         typer.echo(line)
 
 

@@ -19,8 +19,10 @@ from rollproof.errors import Problem, UsageProblem, no_space, reason_of
 from rollproof.home import typed
 from rollproof.init.accounts import READER, accounts_text, is_guarded, logins_of, profile_of, section_of
 from rollproof.init.parts import Found, Looked, parts_of, recognitions
+from rollproof.init.profile_text import value
 from rollproof.init.proposal import Proposal, profile_name, proposed
 from rollproof.init.stack import ComposeFiles, read_stack
+from rollproof.profile.mistakes import UNANSWERED
 from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
 from rollproof.redaction.secret import remember
 from rollproof.stores.registry import reader_at
@@ -134,7 +136,35 @@ def write_profile(
         looked = Looked(stack, parts_of(stack))
     output = output or Path(f"{profile_name(looked.stack.project)}.toml")
     accounts = output.with_name(f"{output.stem}.accounts.sh")
-    for file in (output, accounts):
+    _require_new(output, accounts, force=force)
+    profile, statements, lines = texts_of(looked, output, accounts)
+    _write(output, profile)
+    _write(accounts, statements)
+    yield from lines
+
+
+def write_light_profile(
+    project: str | None, files: tuple[Path, ...], env_file: Path | None, output: Path | None, *, force: bool
+) -> Iterator[str]:
+    """Write a profile of three lines, with which a target is judged by itself; yield what to type then."""
+    stack = (
+        read_stack(files, None, env_file) if project is None else running_stack(project, files, env_file)[0]
+    )
+    name, urls = profile_name(stack.project), parts_of(stack).urls
+    output = output or Path(f"{name}.toml")
+    _require_new(output, force=force)
+    url = urls[0] if urls else f"http://{UNANSWERED}.invalid"
+    engine = value({"kind": "compose", "project": stack.project})
+    _write(output, f"name = {value(name)}\nengine = {engine}\napplication.url = {value(url)}\n")
+    yield f"profile:  {output} (light: no baseline, no store, no secret)"
+    if not urls:
+        yield "questions: 1"
+        yield "  1. application.url: Where do users reach the application? No service publishes a port."
+    yield f"then: {typed(shlex.join(['verify', 'phase1', '--target', str(output)]))}"
+
+
+def _require_new(*outputs: Path, force: bool) -> None:
+    for file in outputs:
         if os.path.lexists(file) and not (force and file.is_file()):
             raise UsageProblem(
                 what="output of init",
@@ -143,10 +173,6 @@ def write_profile(
                 source=str(file),
                 hint="name another with --output, or overwrite it with --force",
             )
-    profile, statements, lines = texts_of(looked, output, accounts)
-    _write(output, profile)
-    _write(accounts, statements)
-    yield from lines
 
 
 def texts_of(looked: Looked, output: Path, accounts: Path) -> tuple[str, str, list[str]]:

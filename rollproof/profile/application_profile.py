@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Self
 
 from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, SecretStr, model_validator
 
@@ -10,7 +12,7 @@ from rollproof.errors import ProfileMistake
 from rollproof.profile.access_log import Requests
 from rollproof.profile.functions import Functions, nodes_of
 from rollproof.profile.sections import Account, Model, Name, References, Text
-from rollproof.redaction.secret import ExistingFile, ProfilePath, Secret
+from rollproof.redaction.secret import ExistingFile, ProfilePath, Secret, in_profile_directory
 
 UPLOADED = "rollproof-"
 """The beginning of the name of what the canary uploads."""
@@ -157,11 +159,11 @@ class Application(Model):
     """Path of the description of the API, which a baseline records."""
     health: Health = Health()
     """The health endpoint."""
-    canary: CanaryProfile
-    """User that verification acts as."""
+    canary: CanaryProfile = CanaryProfile(user="", password=SecretStr(""))
+    """User that verification acts as; without one no function is verified."""
     functions: Functions = Field(default_factory=Functions)
     """The API's functions, as requests: those of LAYRA by default."""
-    services: Annotated[tuple[Name, ...], Field(min_length=1)]
+    services: Annotated[tuple[Name, ...], Field(min_length=1)] = ()
     """Compose services of the application."""
     writers: tuple[Name, ...] = ()
     """Services among them that write data: a rollback stops them first."""
@@ -175,8 +177,8 @@ class Application(Model):
     """Where users' requests are counted; without it their errors and latency are unknown."""
     function: Function | None = None
     """What the monitor uses the application for; by default nothing."""
-    repository: ProfilePath
-    """Folder of the application's git repository."""
+    repository: ProfilePath = Field(default_factory=partial(in_profile_directory, "."))
+    """Folder of the application's git repository (default: the profile's)."""
     deadline_seconds: PositiveFloat = 10.0
     """Seconds that one request may take."""
     chat_seconds: PositiveFloat = 30.0
@@ -184,9 +186,18 @@ class Application(Model):
     upload_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False, le=240)] = 60.0
     """Seconds until an uploaded document is taken in."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_functions_without_a_canary(cls, table: Any) -> Any:  # noqa: ANN401 - whatever the profile holds
+        if isinstance(table, Mapping) and "canary" not in table and "functions" not in table:
+            return {**table, "functions": {"api": "own", "tokens": "none"}}
+        return table
+
     @model_validator(mode="after")
     def _canary_has_what_its_functions_need(self) -> Self:
         described, canary = self.functions.described(), self.canary
+        if described and not canary.user:
+            raise ProfileMistake("a canary, since application.functions need a user", "none", "canary")
         proof = "expected_file" if "sources" in described else "expected_text"
         needed = {"knowledge_base": "documents", "question": "chat", proof: "chat"}
         for key, function in needed.items():
@@ -212,6 +223,8 @@ class Application(Model):
 
         So do ids of LAYRA, which are also within names.
         """
+        if not self.canary.user:
+            return False
         marks = (f"{self.canary.user}_", UPLOADED)
         if isinstance(content, str):
             return any(mark in content for mark in marks)

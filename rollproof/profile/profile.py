@@ -51,6 +51,7 @@ from rollproof.redaction.secret import (
     ExistingPath,
     ProfilePath,
     Secret,
+    in_profile_directory,
     profile_directory,
     remember,
     secrets_in,
@@ -58,6 +59,8 @@ from rollproof.redaction.secret import (
 )
 
 PREFIX = "ROLLPROOF_"
+CURRENT = "current"
+"""The link to the newest baseline, in the folder of baselines."""
 # Variables of the command line and of staging: no keys of the profile.
 OTHER_VARIABLES = frozenset(
     {f"ROLLPROOF_{name}" for name in ("TARGET", "IMAGES", "MYSQL", "REDIS", "SCALE", "SLOT")}
@@ -105,13 +108,13 @@ class Engine(Model):
 
 
 class Folders(Model):
-    """The folders of the records."""
+    """The folders of the records, by default next to the profile."""
 
-    incidents: ProfilePath
+    incidents: ProfilePath = Field(default_factory=partial(in_profile_directory, "incidents"))
     """Folder of the records of incidents."""
-    baselines: ProfilePath
+    baselines: ProfilePath = Field(default_factory=partial(in_profile_directory, "baselines"))
     """Folder of the baselines; the link `current` in it names the newest."""
-    backups: ProfilePath
+    backups: ProfilePath = Field(default_factory=partial(in_profile_directory, "backups"))
     """Folder of the backup sets."""
 
 
@@ -217,7 +220,7 @@ class Target(BaseSettings):
     """Name of the target: small letters, digits, `_`, `.` and `-`."""
     engine: Engine
     """The container engine."""
-    folders: Folders
+    folders: Folders = Field(default_factory=Folders)
     """The folders of the records."""
     application: Application
     """The application above the stores."""
@@ -235,7 +238,7 @@ class Target(BaseSettings):
     """Seconds within which a rollback that did not help is not repeated."""
     protected: bool = False
     """Whether a rollback needs the target's name too: `--confirm NAME`."""
-    stores: Annotated[dict[Name, AnyStore], Field(min_length=1)]
+    stores: dict[Name, AnyStore] = Field(default_factory=dict)
     """The stores, by name."""
     hosts: dict[Name, HostProfile] = Field(default_factory=dict)
     """Other machines of the target, by name."""
@@ -332,6 +335,11 @@ class Target(BaseSettings):
             if others := sorted(set(names) - set(among)):
                 raise ProfileMistake(f"names among {listed(sorted(among)) or 'none'}", listed(others)).at(key)
         return self
+
+    @property
+    def is_light(self) -> bool:
+        """Whether the target is judged by itself: the profile names no folders, and no baseline is there."""
+        return "folders" not in self.model_fields_set and not (self.folders.baselines / CURRENT).exists()
 
     def together(self, name: str) -> tuple[str, ...]:
         """Return the stores that a rollback of store `name` restores: itself first.

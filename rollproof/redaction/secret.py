@@ -50,6 +50,11 @@ def _absolute(path: Path) -> Path:
         raise ProfileMistake("a path", f"{error}: {path}") from None
 
 
+def in_profile_directory(name: str) -> Path:
+    """Return the path `name` below the folder of the profile that is being loaded."""
+    return _absolute(Path(name))
+
+
 def _existing(path: Path) -> Path:
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where a folder may not be searched
         raise ProfileMistake("a path that exists", str(path))

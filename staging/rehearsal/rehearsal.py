@@ -104,6 +104,7 @@ class StagedRehearsal:
                 with self._rehearsed(target, releases, incident) as rehearsed:
                     self._tell_the_team(releases, rehearsed.steps)
                     rehearsed.prepare()
+                    self._wait_for_beats(target)
                     rehearsed.pass_gate()
                     timetable.wait_until(Time.MIGRATION)
                     checks, effects = rehearsed.migrate()
@@ -148,6 +149,12 @@ class StagedRehearsal:
                 open_engine(target.engine),
                 open_control(target.engine),
             )
+
+    def _wait_for_beats(self, target: Target) -> None:
+        """Wait until the monitor has taken the samples that the gate asks for; else the gate says so."""
+        limit, samples = Deadline(SEEN_SECONDS), target.premigration.monitoring.samples
+        while not limit.passed and len(monitored_samples(target)) < samples:
+            time.sleep(1.0)
 
     def _wait_for(self, severity: Severity, target: Target) -> None:
         """Wait until the monitor's samples have that severity; if they never do, the next command says so."""

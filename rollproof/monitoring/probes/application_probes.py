@@ -17,14 +17,14 @@ import httpx2
 from rollproof.application.canary import Canary, canary_in_use, longest_use
 from rollproof.application.client import ApplicationClient
 from rollproof.baseline.facts import Facts
-from rollproof.baseline.folder import CURRENT, Baseline
+from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import current_baseline
 from rollproof.errors import Mismatch, Problem, Unverifiable
 from rollproof.incident.samples import ProbeId, ProbeKind, Unreached
 from rollproof.monitoring.probes.probe import COLLECTED, Probe, ProbeResult, unreached_by
 from rollproof.profile.access_log import Requests, searched
 from rollproof.profile.application_profile import Application
-from rollproof.profile.profile import Target
+from rollproof.profile.profile import CURRENT, Target
 from rollproof.stores.references import follow_all
 from rollproof.stores.registry import open_reader
 from rollproof.system.clock import Moment

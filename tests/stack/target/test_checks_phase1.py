@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.engines.container_settings import is_anonymous
 from rollproof.engines.engine import Container
 from rollproof.git.repository import git
+from rollproof.profile.profile import PREFIX
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
-from tests.stack import damage
+from tests.stack import damage, forked
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
-from tests.stack.verifier import Red, Verifier, expect
+from tests.stack.verifier import CHECKS_SECONDS, Red, Verifier, expect
 
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FULL, CROWDED, LOST = "scratch_full", "scratch_crowded", "scratch_lost"
@@ -182,3 +184,34 @@ def test_a_tag_that_was_moved_is_seen_before_the_next_start(
         outcome = verifier.run("phase1", "--no-gate", "-k", "next_start or image")
     word = f"{frontend.image} is {nginx.image_id[:19]}, not {frontend.image_id[:19]}"
     expect(outcome, {"test_next_start_is_as_it_runs": ("failed", word)})
+
+
+def test_a_light_profile_is_judged_by_itself(
+    verifier: Verifier, containers: Containers, tmp_path: Path
+) -> None:
+    """Three lines are enough for phase 1 and the health and page of phase 2, and nothing else is green."""
+    stack, profile = verifier.stack, tmp_path / "light.toml"
+    profile.write_text(
+        f'name = "light"\nengine = {{kind = "compose", project = "{stack.project}"}}\n'
+        f'application.url = "http://127.0.0.1:{stack.slot.url_port}"\n',
+        encoding="utf-8",
+    )
+    environment = {name: one for name, one in verifier.environment.items() if not name.startswith(PREFIX)}
+
+    def verified() -> tuple[int, str]:
+        words = ("verify", "verification", "--no-gate", f"--target={profile}")
+        done = forked.run("rollproof", words, verifier.root, environment, CHECKS_SECONDS)
+        return done.returncode, done.stdout
+
+    code, said = verified()
+    assert code == 0, said
+    assert "not compared: images, configuration, data" in said
+    (incident,) = (tmp_path / "incidents").iterdir()
+    checks = {line for file in incident.rglob("results.jsonl") for line in file.read_text().splitlines()}
+    assert {name for line in checks for name in ("recorded", "phase3", "phase4") if name in line} == set()
+    assert any("test_container_is_running[backend]" in line for line in checks)
+    assert any("test_health_endpoint_says_it_is_up" in line for line in checks)
+    with faults.stopped(containers, "frontend"):
+        code, said = verified()
+    assert code == 1
+    assert "test_container_is_running[frontend]" in said

@@ -112,7 +112,7 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
 
     def of(replica: Replica) -> tuple[RecordedContainer, Container]:
         service = inspect.unwrap(containers.service)(replica)
-        was = inspect.unwrap(containers.recorded)(replica, service, baseline)
+        was = inspect.unwrap(containers.recorded)(replica, service, baseline, target)
         return was, inspect.unwrap(containers.container)(was, baseline, live, target)
 
     for name in (Replica("backend"), Replica("worker", 1)):

@@ -77,8 +77,9 @@ def test_what_users_load_during_a_backup_stays_loaded(
     for _ in ("after the backup", "after a restore"):
         assert subject.connected().get_load_state("released")["state"] == LoadState.Loaded
         restored = keeper.restore(tmp_path)
+    client = subject.connected()
     assert (restored.notes, restored.records["released"]) == ((), subject.counted()["third"])
-    subject.connected().release_collection("released", timeout=SECONDS)
+    client.release_collection("released", timeout=SECONDS)
 
 
 def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_path: Path) -> None:
