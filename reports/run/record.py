@@ -26,6 +26,7 @@ from reports.run.junit import complete_junit
 from reports.text.page import MARKS, in_markdown, redactor_of
 from reports.tools.node import installed_allure
 from reports.verdict.verdict import STYLES, gate_page, known_limits, lines, report_command, write_verdict
+from rollproof.baseline.demands import LIGHT_GATE
 from rollproof.baseline.facts import Facts
 from rollproof.errors import ExitCode, Problem, shortened
 from rollproof.home import typed
@@ -185,6 +186,8 @@ class _Record:
         verdict = tally(self._incident, target.windows, self._verification.wrong)
         notes = tuple(dict.fromkeys([*verdict.notes, *known_limits(target, recorded)]))
         verdict = replace(verdict, signature=signature, notes=notes)
+        if self._incident.kind is IncidentKind.CHANGE and target.premigration.tier == "light":
+            self._notes.append(f"  {LIGHT_GATE}")
         if target.is_light:
             why = f"there is no baseline, and {typed('capture')} records one"
             self._notes.append(f"  not compared: images, configuration, data: {why}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from reports.incident.events import counted
 from reports.incident.record import OTHER_SHAPE, IncidentRecord, without_source
 from reports.text.page import MARKS, TITLES, markdown
-from rollproof.baseline.demands import uncovered
+from rollproof.baseline.demands import LIGHT_GATE, uncovered
 from rollproof.baseline.facts import Facts
 from rollproof.errors import Problem, UsageProblem, reason_of, shortened
 from rollproof.home import typed
@@ -262,6 +262,7 @@ def gate_page(
         "gate.md.jinja",
         redact,
         promote=verdict.verdict is Verdict.PASSED,
+        light=LIGHT_GATE if any(LIGHT_GATE in note for note in verdict.notes) else "",
         yet=bool(verdict.partial) and len(passed) == len(checks),
         verdict=verdict,
         migration=(facts and facts.migration) or "not named",

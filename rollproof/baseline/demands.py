@@ -170,7 +170,7 @@ def lost_sight(content: Reader, schemas: Schemas, recorded: RecordedContent) -> 
     ]
 
 
-_COMPARING = (
+COMPARING = (
     "test_engine_is_that_of_the_target",
     "test_container_runs_the_recorded_image",
     "test_container_runs_the_recorded_commit",
@@ -187,13 +187,29 @@ _COMPARING = (
     "test_account_sees_as_much_as_at_the_capture",
 )
 """The checks that compare with a baseline, and have a case without one."""
+OF_FULL_GATE = (
+    "test_backup_restores",
+    "test_migration_was_rehearsed",
+    "test_record_of_the_rehearsal_is_whole",
+    "test_staging_passed_its_checks_after_the_migration",
+    "test_migration_lost_nothing",
+    "test_migration_altered_no_definition",
+    "test_old_code_works_on_migrated_data",
+    "test_rollback_was_rehearsed",
+    "test_rehearsal_began_where_the_target_is",
+    "test_rehearsal_is_recent",
+)
+"""The items of the gate that try a backup, or ask for a rehearsal."""
+LIGHT_GATE = "light: a restore was not tried, and the migration not rehearsed"
 
 
 def uncovered(target: Target, recorded: Facts) -> Iterator[tuple[str, str]]:
     """Yield the name of each such check, and why nothing would be compared."""
     if target.is_light:
         why = f"there is no baseline: {typed('capture')} records one"
-        yield from ((name, why) for name in _COMPARING)
+        yield from ((name, why) for name in COMPARING)
+    if target.premigration.tier == "light":
+        yield from ((name, LIGHT_GATE) for name in OF_FULL_GATE)
     if not target.stores:
         yield "test_health_endpoint_tells_the_truth", "the profile names no stores"
     if not target.engine.files or target.engine.of_kind.runs_tasks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, StringConstraints
 
@@ -142,6 +142,8 @@ def waiver_of(waivers: Iterable[Waiver], check: str) -> Waiver | None:
 class Premigration(Model):
     """The demands that must hold before a migration is promoted."""
 
+    tier: Literal["light", "full"] = "full"
+    """How much is demanded; `light` does without the trial of a restore and without a rehearsal."""
     backup: Backups = Backups()
     """Demands on backups."""
     scratch: ScratchProfile = ScratchProfile()

@@ -121,6 +121,13 @@ def test_a_migration_whose_rehearsal_is_waived_is_promoted(
         assert saved.returncode == 0, saved.stdout + saved.stderr
         _wait_for_beats(verifier, target)
         _promote(verifier, release, **dict.fromkeys(OF_THE_REHEARSAL, "there is no staging for it"))
+        light = {"PREMIGRATION__TIER": "light", "PREMIGRATION__MONITORING__SAMPLES": str(SAMPLES)}
+        _wait_for_beats(verifier, target)
+        promoted = verifier.actions("gate", release, **patient(**light))
+        assert promoted.returncode == 0, promoted.stdout
+        assert "Light: a restore was not tried, and the migration not rehearsed." in promoted.stdout
+        items = [line for line in promoted.stdout.splitlines() if line.startswith("| ")]
+        assert not any("restores" in line or "rehearsed" in line for line in items)
 
 
 @pytest.mark.usefixtures("monitored")

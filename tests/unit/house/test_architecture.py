@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from fixtures.hooks import HOOKS
+from rollproof.baseline.demands import COMPARING, OF_FULL_GATE
 from tests.conftest import ROOT
 
 
@@ -45,6 +46,12 @@ def _own(developers: list[str]) -> set[str]:
     """Return the packages of developers that no library of an operator's needs as well."""
     shared = {"numpy", "packaging", "pyyaml"}
     return {str(canonicalize_name(Requirement(text).name)) for text in developers} - shared
+
+
+def test_each_check_that_may_be_left_out_by_its_name_exists() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "checks").rglob("test_*.py")]
+    checks = {name for text in texts for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)}
+    assert {*COMPARING, *OF_FULL_GATE} <= checks
 
 
 _PLUGIN = ROOT / "rollproof/plugin.py"
