@@ -117,7 +117,7 @@ def decision_record(
     target = advice.target
     plan = plan_of(target, decision, commit)
     if plan is None:
-        look = (advice.health(), advice.logs(target.application.services))
+        look = (advice.health(), advice.commits(), advice.logs(target.application.services))
         return DecisionRecord(decision, None, look if decision.action is Action.INVESTIGATE else ())
     now = head(target.application.repository)
     schedule = schedule_of(target, plan)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reports.allure.results import CATEGORIES, report_name
 from reports.pictures.album import TIMELINE
@@ -31,6 +31,9 @@ _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentS
 # The incident's files that are shown next to the results, if they exist.
 _ATTACHED = (POST_MORTEM, TIMELINE, VERDICT, ROLLBACK)
 
+# In the first screen, what is said of the rest of the page.
+_BELOW = "<!-- what is below -->"
+_ATTACHED_BELOW = "Each check with its evidence is below; post-mortem and verdict are attached."
 # Allure has no setting that leaves its analytics out.
 _ANALYTICS = re.compile(
     r'<script async src="https://www\.googletagmanager\.com/[^"]*"></script>\s*'
@@ -73,8 +76,22 @@ def render(
             seconds=RENDER_SECONDS,
         )
         page = with_front(
-            without_requests(read_regular(output / "index.html", _LARGEST_REPORT).decode()), front
+            without_requests(read_regular(output / "index.html", _LARGEST_REPORT).decode()),
+            front.replace(_BELOW, _ATTACHED_BELOW),
         )
+    return _written(incident_folder, page)
+
+
+def render_front(incident_folder: Path, front: str, report_command: str) -> Path:
+    """Make `report.html` of its first screen `front` alone, without another program; return its path."""
+    title = Markup("<title>{}</title>").format(report_name(load_incident(incident_folder)))
+    charset = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    front = front.replace(_BELOW, escape(f"For a page of each check with its evidence: {report_command}."))
+    head = f'<!doctype html>\n<html lang="en">\n<head>\n    {charset}{title}\n</head>'
+    return _written(incident_folder, without_requests(f"{head}\n<body>{front}</body>\n</html>\n"))
+
+
+def _written(incident_folder: Path, page: str) -> Path:
     report = incident_folder / REPORT
     try:
         write_whole(report, page.encode())

@@ -18,7 +18,7 @@ from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.target import recorded_facts
 from reports.allure.missing import write_missing_results
 from reports.allure.results import environment_of_run, write_environment
-from reports.html.html import front_page, render
+from reports.html.html import front_page, render, render_front
 from reports.incident.record import OTHER_SHAPE, IncidentRecord, read_incident_record
 from reports.pictures.album import draw_timeline, remove_timeline
 from reports.postmortem.postmortem import Cause, Story, story_of, write_post_mortem
@@ -189,8 +189,7 @@ class _Record:
         if self._incident.kind is IncidentKind.CHANGE and target.premigration.tier == "light":
             self._notes.append(f"  {LIGHT_GATE}")
         if target.is_light:
-            why = f"there is no baseline, and {typed('capture')} records one"
-            self._notes.append(f"  not compared: images, configuration, data: {why}")
+            verdict = replace(verdict, partial=(*verdict.partial, "nothing was compared with a baseline"))
         write_verdict(folder, verdict)
         self._shown = verdict
         if self._verification.wrong:
@@ -299,14 +298,16 @@ class _Record:
         write_environment(Path(results), rows)
 
     def _render(self, front: str) -> None:
-        """Render the report if Allure is installed: an incident is no time to install it."""
+        """Render the report; without Allure its first screen alone: an incident is no time to install it."""
         folder = self._incident.folder
-        spared = self._green and UNRENDERED_IF_GREEN in self._config.stash
-        if spared:
+        if self._green and UNRENDERED_IF_GREEN in self._config.stash:
             # That of an earlier run.
             remove_file(folder / REPORT)
-        if spared or installed_allure() is None:
             self._notes.append(f"  {REPORT} was not made; this makes it: {report_command(folder)}")
+        elif installed_allure() is None:
+            render_front(folder, front, report_command(folder))
+            more = f"{report_command(folder)} fetches Node and Allure"
+            self._notes.append(f"  {REPORT} has its first screen alone; for a page of each check, {more}")
         else:
             render(folder, front)
 

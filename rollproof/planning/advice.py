@@ -58,6 +58,10 @@ class Advice:
         """Return the command that asks for the application's health as a user would."""
         return Command(("curl", self._health))
 
+    def commits(self) -> Command:
+        """Return the command that shows the newest commits of the application's working copy."""
+        return Command(("git", "-C", str(self.target.application.repository), "log", "--oneline", "-10"))
+
     def reach(self) -> str:
         """Return the line that shows what this machine reaches: the engine, and the application."""
         return f"docker version; {Command(('curl', '--max-time', '3', self._health))}"

@@ -36,7 +36,7 @@ class Shape(StrEnum):
     @property
     def profile(self) -> Path:
         """The profile of the first slot's target, in the checkout; the swarm's is made from it."""
-        return Path("targets") / ("staging.toml" if self is Shape.USUAL else f"{self.built_as}.toml")
+        return Path("staging/profiles") / ("staging.toml" if self is Shape.USUAL else f"{self.built_as}.toml")
 
     @property
     def stores(self) -> tuple[str, ...]:

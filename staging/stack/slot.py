@@ -97,9 +97,9 @@ class Slot:
         folder = self.folder(root)
         text = (root / shape.profile).read_text(encoding="utf-8")
         for old, new in (
-            ("../.staging/", f"{folder}/"),
-            ("../incidents", f"{folder}/incidents"),
-            ("../staging/", f"{root}/staging/"),
+            ("../../.staging/", f"{folder}/"),
+            ("../../incidents", f"{folder}/incidents"),
+            ("../../staging/", f"{root}/staging/"),
             (f'"{PROJECT}"', f'"{self.project}"'),
             (f":{_FIRST_URL_PORT}", f":{self.url_port}"),
             ('"{commit}"]', f'"{{commit}}", "--slot={self.number}"]'),

@@ -124,7 +124,7 @@ class Operators:
                 expected=f"a {kind.__name__}",
                 observed=type(found).__name__,
                 source="the profile",
-                hint="the operators know the stores of the profiles in targets",
+                hint="the operators know the stores of the profiles in staging/profiles",
             )
         return found
 

@@ -37,7 +37,7 @@ def own_alarm() -> Iterator[None]:
 
 @pytest.fixture
 def sandbox(pytester: pytest.Pytester, stopped_clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Here:
-    """A project with the plugin; its clock stands still, its record has no pictures and no report.html."""
+    """A project with the plugin; its clock stands still, its record has no pictures, nor pages of checks."""
     for name in list(os.environ):
         if name.startswith("ROLLPROOF_"):
             monkeypatch.delenv(name)

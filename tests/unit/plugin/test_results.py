@@ -76,6 +76,18 @@ def test_every_kind_of_end_is_in_junit(project: Here) -> None:
     }
 
 
+def test_without_allure_the_report_is_its_first_screen(project: Here) -> None:
+    project.checks(**CHECKS)
+    outcome = project.run()
+    assert "report.html has its first screen alone; for a page of each check, " in outcome.text
+    assert outcome.incident is not None
+    page = (outcome.incident / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "default-src 'none'" in page
+    assert "what is below" not in page
+    assert "For a page of each check with its evidence: rollproof report " in page
+
+
 def _properties(of: ET.Element) -> dict[str, str]:
     return {one.attrib["name"]: one.attrib["value"] for one in of.findall("properties/property")}
 

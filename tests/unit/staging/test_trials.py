@@ -126,7 +126,7 @@ def test_what_was_written_meanwhile_is_exported_or_there(
     assert judge(found, replace(EXPECTED, marks=marks)) == wrong
 
 
-PROFILE = (ROOT / "targets" / "staging.toml").read_text(encoding="utf-8")
+PROFILE = (ROOT / "staging" / "profiles" / "staging.toml").read_text(encoding="utf-8")
 RIGHT, WRONG = RoundResult("a", "as before", "", 1.0), RoundResult("b", "", "NOT CAUGHT", 1.0)
 
 
