@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,13 +33,14 @@ from rollproof.incident.journal import (
 )
 from rollproof.incident.leaks import without_leaks
 from rollproof.planning.advice import TAKE_OVER
-from rollproof.planning.status import FREE, LABEL, LockRecords, read_lock, record_of
+from rollproof.planning.status import FREE, LABEL, LockFileRecords, LockRecords, read_lock, record_of
 from rollproof.profile.profile import Target
+from rollproof.reading import read_regular
 from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
 from rollproof.system.clock import Moment
 from rollproof.system.command import Ran, observed
-from rollproof.system.files import append_line
+from rollproof.system.files import append_line, make_folders
 from rollproof.system.holder import Holder, author, file_lock
 from rollproof.system.process import Life, unhung
 from rollproof.system.record_files import as_json
@@ -60,10 +63,33 @@ class LockVolumes(LockRecords):
                     api.remove_volume(self.name(number))
 
 
+class LockFiles(LockFileRecords):
+    """The records of a lock in files, read and written."""
+
+    def add(self, number: int, record: Mapping[str, str]) -> Mapping[str, str]:
+        """Write record `number` unless it exists; return what it holds then, which is the first writer's."""
+        make_folders(self.folder)
+        path, whole = Path(self.name(number)), self.folder / f"{number}.{uuid.uuid4().hex}"
+        whole.write_text(json.dumps(dict(record)), encoding="utf-8")
+        # A link is made whole or not at all, and never over another.
+        with suppress(FileExistsError):
+            path.hardlink_to(whole)
+        whole.unlink()
+        written: Mapping[str, str] = json.loads(read_regular(path))
+        return written
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Remove the records `numbers`, if they still exist."""
+        for number in numbers:
+            Path(self.name(number)).unlink(missing_ok=True)
+
+
 class TargetLock:
     """The lock of one target for one process, held while its body runs. A context manager."""
 
-    def __init__(self, records: LockVolumes, target: str, what: str, *, take_over: bool = False) -> None:
+    def __init__(
+        self, records: LockVolumes | LockFiles, target: str, what: str, *, take_over: bool = False
+    ) -> None:
         """Hold nothing yet. `what` is the action under the lock.
 
         With `take_over` the operator says that the holder has ended.
@@ -161,7 +187,11 @@ class TargetLock:
 
 def open_lock(target: Target, what: str, *, take_over: bool = False) -> TargetLock:
     """Return the lock of `target`, not taken yet."""
-    records = LockVolumes(target.engine.project, target.engine.deadline_seconds)
+    engine = target.engine
+    in_volumes = engine.of_kind.has_volumes
+    records = (
+        LockVolumes(engine.project, engine.deadline_seconds) if in_volumes else LockFiles(engine.project)
+    )
     return TargetLock(records, target.name, what, take_over=take_over)
 
 

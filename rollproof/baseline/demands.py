@@ -212,9 +212,9 @@ def uncovered(target: Target, recorded: Facts) -> Iterator[tuple[str, str]]:
         yield from ((name, LIGHT_GATE) for name in OF_FULL_GATE)
     if not target.stores:
         yield "test_health_endpoint_tells_the_truth", "the profile names no stores"
-    if not target.engine.files or target.engine.of_kind.runs_tasks:
-        why = "no compose files, or a swarm, whose registry says at a deployment which image a tag means"
-        yield "test_next_start_is_as_it_runs", why
+    yield from target.engine.of_kind.lacks.items()
+    if not target.engine.files:
+        yield "test_next_start_is_as_it_runs", "the profile names no compose files"
     if not recorded.page:
         yield "test_first_page_is_the_recorded_one", "it changed by itself at the capture, or there was none"
     if not recorded.canary.turns and {"conversations", "turns"} <= target.application.verifiable:

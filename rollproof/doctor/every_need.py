@@ -34,7 +34,7 @@ from rollproof.system.command import Deadline, run_command
 
 def machine_needs(target: Target) -> Iterator[Need]:
     """Yield a question about each program that is needed, the signing key, and each folder of records."""
-    for program, option in (("docker compose", "version"), ("git", "--version")):
+    for program, option in (target.engine.of_kind.client, ("git", "--version")):
         yield Need(program, partial(_version, *program.split(), option))
     if target.signing.key is not None:
         yield Need("signing key", partial(_signs, target))
@@ -220,7 +220,7 @@ def _engine(target: Target, engine: ContainerEngine) -> str:
     engine.running()
     if target.engine.id is not None:
         require_engine(target, engine)
-    return endpoint()
+    return endpoint() if target.engine.of_kind.has_volumes else engine.id()
 
 
 def _there(target: Target, engine: ContainerEngine) -> str:

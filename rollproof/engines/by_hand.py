@@ -87,3 +87,29 @@ class SwarmByHand:
     def logs(self, _services: Iterable[str]) -> list[str]:
         """Return the words that show the stack's tasks."""
         return ["docker", "stack", "ps", "--no-trunc", self.profile.project]
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorByHand:
+    """The commands of Supervisor."""
+
+    profile: Engine
+
+    def start(self, *_words: str) -> str:
+        """Return what starts the programs of the configuration that do not run."""
+        return shlex.join([*self._client(), "update"])
+
+    def create_again(self, service: str) -> str:
+        """Return what starts the processes of a program again."""
+        return self.restart([service])
+
+    def restart(self, services: Iterable[str]) -> str:
+        """Return what restarts programs."""
+        return shlex.join([*self._client(), "restart", *services])
+
+    def logs(self, services: Iterable[str]) -> list[str]:
+        """Return the words that show the states of programs, and what each did last."""
+        return [*self._client(), "status", *services]
+
+    def _client(self) -> list[str]:
+        return ["supervisorctl", *(f"--configuration={file}" for file in self.profile.files)]

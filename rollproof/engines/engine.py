@@ -94,6 +94,7 @@ class Container:
     `health_seconds` is the time from its start to the first answer of its health check, 0 without one.
     On a swarm, `called` is docker's own name of it, and `context` the docker context of its node, "" of the
     manager's. `update` is an update of its service that has not ended well, such as ``paused: REASON``.
+    `shown_by` is the command that shows why it is not well, where that is none of docker.
     """
 
     id: str
@@ -122,6 +123,7 @@ class Container:
     called: str = ""
     context: str = ""
     update: str = ""
+    shown_by: str = ""
 
     @property
     def docker(self) -> tuple[str, ...]:
@@ -141,7 +143,7 @@ class Container:
     @property
     def remedy(self) -> str:
         """The command to paste when it is not well: it ends a pause, or shows why."""
-        return self.command("unpause" if self.status == "paused" else "logs")
+        return self.shown_by or self.command("unpause" if self.status == "paused" else "logs")
 
     def command(self, *words: str) -> str:
         """Return a command of docker about it, to paste."""

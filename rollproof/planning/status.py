@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from rollproof.errors import Problem, UsageProblem
@@ -17,6 +20,7 @@ from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.planning.advice import TAKE_OVER
 from rollproof.planning.unfinished import Unfinished, read_unfinished
 from rollproof.profile.profile import Target
+from rollproof.reading import read_regular
 from rollproof.record_names import JOURNAL, ROLLBACK, UNFINISHED
 from rollproof.system.holder import Holder
 from rollproof.system.process import Life
@@ -72,6 +76,10 @@ class LockRecords:
         """Return the engine's name for record `number`."""
         return f"{self._prefix}{number}"
 
+    def removal(self, number: int) -> str:
+        """Return the command that removes record `number`."""
+        return f"docker volume rm {self.name(number)}"
+
     def records(self) -> Mapping[int, Mapping[str, str]]:
         """Return the content of all records, by number."""
         from docker.errors import NotFound  # noqa: PLC0415 - the engine's SDK only where it is used
@@ -93,6 +101,31 @@ class LockRecords:
         return found
 
 
+class LockFileRecords(LockRecords):
+    """The same in files of this machine, for an engine without volumes: all its users are on this machine."""
+
+    def __init__(self, project: str) -> None:
+        """Ask nothing yet."""
+        super().__init__(project, 0.0)
+        self.folder = Path(gettempdir()) / f"rollproof-lock-{project}"
+
+    def name(self, number: int) -> str:
+        """Return the path of record `number`."""
+        return str(self.folder / f"{number}.json")
+
+    def removal(self, number: int) -> str:
+        """Return the command that removes record `number`."""
+        return f"rm {self.name(number)}"
+
+    def records(self) -> Mapping[int, Mapping[str, str]]:
+        """Return the content of all records, by number."""
+        found = {}
+        for path in self.folder.glob("*.json"):
+            with suppress(FileNotFoundError):  # removed since it was listed
+                found[int(path.stem)] = json.loads(read_regular(path))
+        return found
+
+
 def record_of(labels: Mapping[str, str] | None) -> Mapping[str, str]:
     """Return the record that a volume's `labels` hold."""
     return {
@@ -105,7 +138,10 @@ def record_of(labels: Mapping[str, str] | None) -> Mapping[str, str]:
 def lock_state(target: Target) -> LockState:
     """Return the state of the lock of `target`; changes nothing."""
     try:
-        _, holder = read_lock(LockRecords(target.engine.project, target.engine.deadline_seconds))
+        engine = target.engine
+        in_volumes = engine.of_kind.has_volumes
+        records = LockRecords(engine.project, engine.deadline_seconds) if in_volumes else None
+        _, holder = read_lock(records or LockFileRecords(engine.project))
     except Problem as problem:
         return LockState(problem=problem)
     return LockState(holder, holder.life() if holder else None)
@@ -125,8 +161,8 @@ def read_lock(place: LockRecords) -> tuple[int, Holder | None]:
             what="record of the lock",
             expected="its holder",
             observed=f"labels without it: {type(error).__name__}",
-            source=f"volume {place.name(number)}",
-            hint=f"when nobody acts on the target, remove it: docker volume rm {place.name(number)}",
+            source=place.name(number),
+            hint=f"when nobody acts on the target, remove it: {place.removal(number)}",
         ) from None
 
 

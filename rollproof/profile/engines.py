@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import Field, PositiveFloat
@@ -22,10 +22,16 @@ class EngineKind:
     """Class of the actions on containers, made with a profile's `Engine`; for `rollback_actions` alone."""
     by_hand: str
     """Class of `ByHand`, made with a profile's `Engine`."""
+    client: tuple[str, str] = ("docker compose", "version")
+    """The program that a person asks the engine with, and the option that prints its version."""
+    has_volumes: bool = True
+    """Whether it keeps volumes: empty ones with labels are the lock of a target."""
     runs_tasks: bool
     """Whether it runs a service as tasks, whose image a registry names at each deployment."""
     has_nodes: bool
     """Whether its containers move between hosts, and their volumes do not."""
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """The checks that it cannot answer, each with the reason; what they ask is not covered."""
 
 
 ENGINE_KINDS: Mapping[str, EngineKind] = {
@@ -42,8 +48,26 @@ ENGINE_KINDS: Mapping[str, EngineKind] = {
         by_hand="rollproof.engines.by_hand:SwarmByHand",
         runs_tasks=True,
         has_nodes=True,
+        lacks={"test_next_start_is_as_it_runs": "a swarm's registry says at a deployment what a tag means"},
+    ),
+    "supervisor": EngineKind(
+        view="rollproof.engines.supervisor:SupervisorEngine",
+        control="",
+        by_hand="rollproof.engines.by_hand:SupervisorByHand",
+        client=("supervisorctl", "version"),
+        has_volumes=False,
+        runs_tasks=False,
+        has_nodes=False,
+        lacks={
+            "test_next_start_is_as_it_runs": "Supervisor has no images",
+            "test_container_is_unchanged_inside": "a process has no files of its own",
+            "test_no_stranger_on_the_networks": "all processes of a machine share its network",
+            "test_container_processes": "Supervisor limits no number of processes",
+            "test_container_was_not_killed_for_memory": "Supervisor does not say what a signal was for",
+        },
     ),
 }
+"""The engines by kind. `control` is "" of one whose targets are verified, and not rolled back yet."""
 
 
 class HostProfile(Model):

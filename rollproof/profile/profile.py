@@ -81,14 +81,14 @@ class Responding(Model):
 class Engine(Model):
     """The container engine."""
 
-    kind: Literal["compose", "swarm"]
-    """Kind of the engine: docker compose, or a stack on Docker Swarm."""
+    kind: Literal["compose", "swarm", "supervisor"]
+    """Kind of the engine: docker compose, a stack on Docker Swarm, or Supervisor, which is verified alone."""
     project: Name
-    """Compose project, or stack, of the target."""
+    """Compose project, or stack, of the target; a name of your own for a Supervisor."""
     id: Annotated[str, Field(min_length=1)] | None = None
     """ID of the engine, of `docker info`: a rollback on another one is refused (default: as captured)."""
     files: tuple[ExistingFile, ...] = ()
-    """Compose files, in the order in which `docker compose` is given them."""
+    """Compose files, in the order in which `docker compose` is given them; or `supervisord.conf`."""
     env_file: ExistingFile | None = None
     """Environment file for `docker compose`."""
     nodes: Mapping[str, Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$")]] = {}
