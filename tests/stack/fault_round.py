@@ -177,6 +177,8 @@ def _schemas(looks: _Looks, subjects: Mapping[str, Subject], faults: Sequence[Fa
         if any("unrecorded" in check and _store_of(check) in stores for check in before):
             # Of what no baseline has, phase 4 says the name alone, whatever becomes of it. A store without
             # further faults is left out: its last one may have removed what would be captured.
+            for fault in batch:
+                subjects[fault.subject].make_capturable()
             looks.look_at(subjects[fault.subject] for fault in batch)
             looks.capture()
             before.clear()

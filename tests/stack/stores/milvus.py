@@ -149,7 +149,6 @@ class Milvus(Subject):
         "flushed": lambda s: s.scratch.client.flush(s.full, timeout=SECONDS),
     }
     schema_changes: ClassVar[Mapping[str, Act]] = {
-        # First: what is not loaded cannot be captured, and the next change makes the collection again.
         "not loaded": lambda s: s.scratch.client.release_collection(s.scratch.other, timeout=SECONDS),
         "another metric": _recreated(metric_type="IP"),
         "another dimension": _recreated(dimension=8),
@@ -281,6 +280,11 @@ class Milvus(Subject):
             if self.alias in client.list_aliases(other, timeout=SECONDS)["aliases"]:
                 client.alter_alias(self.full, self.alias, timeout=SECONDS)
             client.drop_collection(other, timeout=SECONDS)
+
+    def make_capturable(self) -> None:
+        client, other = self.scratch.client, self.scratch.other
+        if client.has_collection(other, timeout=SECONDS):
+            client.load_collection(other, timeout=SECONDS)
 
     def remove(self, key: str) -> None:
         self.scratch.delete(int(key))

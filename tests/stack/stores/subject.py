@@ -138,6 +138,9 @@ class Subject(subject.Subject):
         """Give `full` back what `damage` and `position_changes` took."""
         self.mend()
 
+    def make_capturable(self) -> None:
+        """Undo what a change of a schema left, and no capture accepts."""
+
     def index(self) -> None:
         """Make `indexed`, with vectors enough for an index, or make it again."""
 
