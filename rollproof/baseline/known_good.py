@@ -1,14 +1,18 @@
-"""The baselines of a target: the one to roll back to, and the container engine that it was captured on.
+"""The baselines of a target: the one to roll back to, the engine of its capture, and what stands for none.
 
 A baseline does not expire: it is held against the commit and the containers (step 2).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
+from rollproof.baseline.configuration import ConfigurationKey, record_container
+from rollproof.baseline.facts import Facts, RecordedCanary, RecordedStore, Surroundings
 from rollproof.baseline.folder import Baseline, load_baseline, read_facts
-from rollproof.engines.engine import ContainerEngine, EngineUnreached
+from rollproof.engines.engine import ContainerEngine, EngineUnreached, Inside
 from rollproof.errors import Problem, Unverifiable, UsageProblem
 from rollproof.home import typed
 from rollproof.profile.profile import CURRENT, Target
@@ -37,6 +41,26 @@ def baseline_named(target: Target, name: str) -> Baseline:
             hint=f"capture one of a good state: {typed('capture')}",
         )
     return load_baseline(folder, target.name, target.baseline_key)
+
+
+def present_state(target: Target, engine: ContainerEngine) -> Baseline:
+    """Return the containers that are there now as a baseline, which is in no folder.
+
+    Nothing is gained by comparing with it: see `rollproof.baseline.demands.uncovered`. It names what is
+    judged by limits alone, such as health and restarts; restarts count from a container's creation.
+
+    Raises:
+        Unverifiable: the engine does not answer.
+    """
+    key = ConfigurationKey(secrets.token_bytes(32))
+    containers = tuple(
+        replace(record_container(container, Inside(), key), restarts=0)
+        for found in engine.containers().values()
+        for container in found
+    )
+    stores = {name: RecordedStore(store.kind, "", {}) for name, store in target.stores.items()}
+    facts = Facts("", "", containers, stores, RecordedCanary((), ()), Surroundings(""), {})
+    return Baseline(target.folders.baselines, target.name, datetime.now(UTC).isoformat(), facts)
 
 
 def baseline_of(target: Target, commit: str) -> Baseline:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rollproof.engines.host import ask_host
+from rollproof.engines.ssh import ask_host
 from rollproof.errors import Unverifiable
 from rollproof.profile.engines import HostProfile
 from tests.stack.namespaced_hosts import NamespacedHost, namespaced_host

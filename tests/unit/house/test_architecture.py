@@ -48,6 +48,27 @@ def _own(developers: list[str]) -> set[str]:
     return {str(canonicalize_name(Requirement(text).name)) for text in developers} - shared
 
 
+OPTIONAL = {
+    "matplotlib": ("reports/pictures/",),
+    "pymilvus": ("rollproof/stores/milvus/",),
+    "grpc": ("rollproof/stores/milvus/",),
+    "testinfra": ("rollproof/engines/ssh.py",),
+    "distributed": ("rollproof/scale/",),
+}
+"""The libraries that a target may do without, and the only places that import them as they are imported."""
+
+
+def test_a_library_that_is_optional_is_imported_where_it_is_used_alone() -> None:
+    rooms = ("rollproof", "fixtures", "checks", "reports", "rollback_actions")
+    for path in (path for room in rooms for path in (ROOT / room).rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                first = node.names[0].name if isinstance(node, ast.Import) else node.module or ""
+                places = OPTIONAL.get(first.partition(".")[0])
+                assert places is None or name.startswith(places), f"{name} imports {first}"
+
+
 def test_each_check_that_may_be_left_out_by_its_name_exists() -> None:
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "checks").rglob("test_*.py")]
     checks = {name for text in texts for name in re.findall(r"^def (test_\w+)", text, re.MULTILINE)}
