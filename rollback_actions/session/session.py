@@ -19,7 +19,7 @@ from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import require_engine
 from rollproof.engines.engine import open_engine
 from rollproof.engines.insides import asking
-from rollproof.errors import ActionFailed, Problem, UsageProblem
+from rollproof.errors import ActionFailed, Problem, Unverifiable, UsageProblem
 from rollproof.home import typed
 from rollproof.incident.incident import Incident, find_or_create_incident
 from rollproof.incident.journal import (
@@ -40,7 +40,7 @@ from rollproof.record_names import JOURNAL
 from rollproof.sealing.seal import sealed
 from rollproof.system.clock import Moment
 from rollproof.system.command import Ran, observed
-from rollproof.system.files import append_line, make_folders
+from rollproof.system.files import append_line
 from rollproof.system.holder import Holder, author, file_lock
 from rollproof.system.process import Life, unhung
 from rollproof.system.record_files import as_json
@@ -68,20 +68,30 @@ class LockFiles(LockFileRecords):
 
     def add(self, number: int, record: Mapping[str, str]) -> Mapping[str, str]:
         """Write record `number` unless it exists; return what it holds then, which is the first writer's."""
-        make_folders(self.folder)
         path, whole = Path(self.name(number)), self.folder / f"{number}.{uuid.uuid4().hex}"
-        whole.write_text(json.dumps(dict(record)), encoding="utf-8")
-        # A link is made whole or not at all, and never over another.
-        with suppress(FileExistsError):
-            path.hardlink_to(whole)
-        whole.unlink()
-        written: Mapping[str, str] = json.loads(read_regular(path))
+        try:
+            with suppress(FileExistsError):
+                self.folder.mkdir()
+                # Whoever acts on the target takes the lock; nobody removes what is another's.
+                self.folder.chmod(0o1777)
+            whole.write_text(json.dumps(dict(record)), encoding="utf-8")
+            # A link is made whole or not at all, and never over another.
+            with suppress(FileExistsError):
+                path.hardlink_to(whole)
+            whole.unlink()
+            written: Mapping[str, str] = json.loads(read_regular(path))
+        except OSError as error:
+            hint = f"see who may write there: ls -ld {self.folder}"
+            raise Unverifiable.of_file(
+                self.folder, error, what=self._what, expected="a folder that can be written", hint=hint
+            ) from None
         return written
 
     def remove(self, numbers: Iterable[int]) -> None:
         """Remove the records `numbers`, if they still exist."""
         for number in numbers:
-            Path(self.name(number)).unlink(missing_ok=True)
+            with suppress(PermissionError):  # another user's, of a lock that was taken over
+                Path(self.name(number)).unlink(missing_ok=True)
 
 
 class TargetLock:
