@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from rollproof.baseline.configuration import ConfigurationKey, record_container
 from rollproof.baseline.facts import Facts, RecordedCanary, RecordedStore, Surroundings
 from rollproof.baseline.folder import Baseline, load_baseline, read_facts
-from rollproof.engines.engine import ContainerEngine, EngineUnreached, Inside
+from rollproof.engines.engine import Container, ContainerEngine, EngineUnreached, Inside
 from rollproof.errors import Problem, Unverifiable, UsageProblem
 from rollproof.home import typed
 from rollproof.profile.profile import CURRENT, Target
 
 CONTAINER_ENGINE = "container engine"
+_WAITS = "com.docker.compose.depends_on"
 
 
 def current_baseline(target: Target) -> Baseline:
@@ -53,14 +54,26 @@ def present_state(target: Target, engine: ContainerEngine) -> Baseline:
         Unverifiable: the engine does not answer.
     """
     key = ConfigurationKey(secrets.token_bytes(32))
+    there = [container for found in engine.containers().values() for container in found]
+    one_shots = {service for container in there for service in _waited_for(container)}
     containers = tuple(
-        replace(record_container(container, Inside(), key), restarts=0)
-        for found in engine.containers().values()
-        for container in found
+        replace(
+            record_container(container, Inside(), key),
+            restarts=0,
+            # A server that somebody stopped ends well, too.
+            completed=container.completed and (not container.labels or container.service in one_shots),
+        )
+        for container in there
     )
     stores = {name: RecordedStore(store.kind, "", {}) for name, store in target.stores.items()}
     facts = Facts("", "", containers, stores, RecordedCanary((), ()), Surroundings(""), {})
     return Baseline(target.folders.baselines, target.name, datetime.now(UTC).isoformat(), facts)
+
+
+def _waited_for(container: Container) -> list[str]:
+    """Return the services whose end a container waits for, by compose's ``NAME:CONDITION:RESTART``."""
+    waits = [one.split(":") for one in container.labels.get(_WAITS, "").split(",")]
+    return [words[0] for words in waits if words[1:2] == ["service_completed_successfully"]]
 
 
 def baseline_of(target: Target, commit: str) -> Baseline:

@@ -85,7 +85,7 @@ def test_a_check_needs_the_secrets_that_it_uses_alone(verifier: Verifier) -> Non
 
 
 def test_a_way_to_the_application_that_is_closed(verifier: Verifier, containers: Containers) -> None:
-    names = (*HEALTH, INTERFACE, PAGE)
+    names = (*HEALTH, INTERFACE, PAGE, "test_first_page_answers")
     with faults.stopped(containers, "nginx"):
         outcome = verifier.run("phase2", "--no-gate", "-k", "health or interface or page")
     why = ("broken", "expected ", "ConnectError")

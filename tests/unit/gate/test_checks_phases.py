@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +17,8 @@ from fixtures.gating.evidence import Expect
 from rollproof.baseline.configuration import ConfigurationKey, record_container
 from rollproof.baseline.facts import Facts, RecordedContainer
 from rollproof.baseline.folder import Baseline
-from rollproof.engines.engine import Container, Inside, Usage
+from rollproof.baseline.known_good import present_state
+from rollproof.engines.engine import Container, ContainerEngine, Inside, Usage
 from rollproof.errors import Mismatch
 from rollproof.profile.profile import Target
 from rollproof.runbook import Replica
@@ -128,3 +130,23 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
     live["worker"] = (container("worker-1"),)
     with pytest.raises(Mismatch, match=r"containers of service worker: expected 2, .* observed 1: worker-1"):
         of(Replica("worker", 1))
+
+
+def test_without_a_baseline_what_ended_is_done_if_another_service_waits_for_it(target: Target) -> None:
+    ended: dict[str, Any] = {"running": False, "status": "exited", "exit_code": 0, "restart": "no"}
+    ends, runs = "migrate:service_completed_successfully:false", "redis:service_healthy:true"
+    waits = {"com.docker.compose.depends_on": f"{ends},{runs}"}
+    there = {
+        "backend": (container("backend-1", labels=waits),),
+        "migrate": (container("migrate-1", labels={"a": "b"}, **ended),),
+        "redis": (container("redis-1", labels={"a": "b"}, **ended),),
+        "seed": (container("seed-1", **ended),),
+    }
+    engine = cast("ContainerEngine", SimpleNamespace(containers=lambda: there))
+    found = present_state(target, engine).facts.containers
+    assert {one.service: one.completed for one in found} == {
+        "backend": False,
+        "migrate": True,
+        "redis": False,
+        "seed": True,
+    }
