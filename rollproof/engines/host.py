@@ -86,6 +86,8 @@ class Host:
         The container is asked, since it sees the volume that its data is written to. If it does not run, or
         has no `stat`, the volume's folder on this host is measured instead, provided the engine is here.
         """
+        if container.shown_by:  # a process of this machine, which docker does not know
+            return self._ask(mount.source, mount.name, "this host")
         here = not container.context and engine_is_here()
         if container.running or not here:
             through = (*container.docker, "exec", container.id)

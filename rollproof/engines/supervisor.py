@@ -10,6 +10,8 @@ import hashlib
 import http.client
 import os
 import socket
+import stat
+import tarfile
 import time
 import xmlrpc.client
 from base64 import b64encode
@@ -29,6 +31,8 @@ from rollproof.engines.engine import (
     EngineUnreached,
     Inside,
     KeyedHash,
+    Mount,
+    NotThere,
     RunningContainer,
     Stranger,
     Usage,
@@ -42,6 +46,7 @@ from rollproof.system.files import canonical_json
 
 CPU_INTERVAL_SECONDS = 0.25
 _LOG_BYTES = 256 * 1024
+_CHUNK = 1 << 20
 _MACHINE = Path("/etc/machine-id")
 _PROGRAM, _ENVIRONMENT = "program:", "environment"
 # http://supervisord.org/subprocess.html#process-states; one that was stopped by hand has not completed.
@@ -239,7 +244,11 @@ class SupervisorEngine:
             revision=release.commit,
             configuration=hashlib.sha256(canonical_json(dict(section))).hexdigest(),
             pids_limit=0,
-            mounts=(),
+            mounts=tuple(
+                Mount(folder, "bind", folder, folder)
+                for one, _, folder in (place.partition(":") for place in self._profile.places)
+                if one == service
+            ),
             network="host",
             restart=_RESTART.get(section.get("autorestart", "unexpected"), ""),
             settings={key: value for key, value in section.items() if key != _ENVIRONMENT},
@@ -289,15 +298,40 @@ class SupervisorEngine:
             text, *_ = cast("list[Any]", server.supervisor.tailProcessStdoutLog(container, 0, _LOG_BYTES))
         return "\n".join(str(text).splitlines()[-lines:])
 
-    def files(self, container: str, path: str, deadline: float) -> AbstractContextManager[Iterator[bytes]]:
-        """Raise `Unverifiable`: files of the machine are not read through Supervisor."""
-        raise _wrong(
-            f"files of {path} in {container}", "an engine with mounts", "Supervisor", f"{deadline:g} s"
-        )
+    @contextmanager
+    def files(self, container: str, path: str, deadline: float) -> Iterator[Iterator[bytes]]:
+        """Give a tar of the folder or file `path` of this machine, as docker would of a container's."""
+        if not os.path.lexists(path):
+            raise NotThere(
+                what=f"files of {container}",
+                expected=f"a file or folder {path}",
+                observed="none",
+                source="this machine",
+                hint="correct engine.places and the store's `held` in the profile",
+            )
+        end = time.monotonic() + deadline
+
+        def in_time() -> Iterator[bytes]:
+            for chunk in _tar_of(Path(path)):
+                if time.monotonic() > end:
+                    raise TimeoutError("it was not read to its end")
+                yield chunk
+
+        try:
+            yield in_time()
+        except OSError as error:
+            raise Unverifiable(
+                what=f"files of {path} of {container}",
+                expected=f"all read within {deadline:g} s",
+                observed=reason_of(error) if error.errno else str(error),
+                source="this machine",
+                hint=f"see whether this user may read them: ls -la {path}",
+            ) from None
 
     def image_files(self, image: str, path: str, deadline: float) -> AbstractContextManager[Iterator[bytes]]:
         """Raise `Unverifiable`: a release has no image."""
-        return self.files(image, path, deadline)
+        what = f"files of {path} in image {image[:19]}"
+        raise _wrong(what, "an engine with images", "Supervisor", f"within {deadline:g} s")
 
     def id(self) -> str:
         """Return the machine and the identifier of the Supervisor on it."""
@@ -336,6 +370,39 @@ class SupervisorEngine:
                 hint=hint,
                 means=Meaning.OTHER if refused else Meaning.UNREACHABLE,
             ) from None
+
+
+def _tar_of(folder: Path) -> Iterator[bytes]:
+    """Yield a tar of a folder or file, its entries below its name; a file may grow or shrink meanwhile."""
+    for path in (folder, *sorted(folder.rglob("*"))):
+        try:
+            status = path.lstat()
+            link = str(path.readlink()) if stat.S_ISLNK(status.st_mode) else ""
+        except FileNotFoundError:
+            continue  # removed since it was listed
+        info = tarfile.TarInfo(str(path.relative_to(folder.parent)))
+        info.mode, info.mtime = stat.S_IMODE(status.st_mode), status.st_mtime
+        info.uid, info.gid, info.linkname = status.st_uid, status.st_gid, link
+        kinds = {stat.S_IFREG: tarfile.REGTYPE, stat.S_IFDIR: tarfile.DIRTYPE, stat.S_IFLNK: tarfile.SYMTYPE}
+        kind = kinds.get(stat.S_IFMT(status.st_mode))
+        if kind is None:
+            continue  # a socket or pipe holds nothing
+        info.type, info.size = kind, status.st_size if kind == tarfile.REGTYPE else 0
+        yield info.tobuf(tarfile.PAX_FORMAT)
+        if kind == tarfile.REGTYPE:
+            yield from _exactly(path, info.size)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _exactly(path: Path, size: int) -> Iterator[bytes]:
+    """Yield `size` bytes of a file, or as many as it has and zeros, up to the end of a block of a tar."""
+    left = size
+    with path.open("rb") as content:
+        while left and (chunk := content.read(min(left, _CHUNK))):
+            left -= len(chunk)
+            yield chunk
+    if rest := left + -size % tarfile.BLOCKSIZE:
+        yield bytes(rest)
 
 
 def _wrong(what: str, expected: str, observed: str, source: str) -> Unverifiable:

@@ -96,6 +96,8 @@ class Engine(Model):
 
     The node that docker asks by itself, a manager, needs none.
     """
+    places: tuple[Annotated[str, Field(pattern=r"^[^:]+:/")], ...] = ()
+    """Of a Supervisor, the folders with data, `PROGRAM:/FOLDER`, which docker would call mounts."""
     changing: tuple[Annotated[str, Field(pattern=r"^[^:]+:/")], ...] = ()
     """Patterns `SERVICE:PATH` of files in containers' own layers that may change by themselves."""
     deadline_seconds: PositiveFloat = 10.0

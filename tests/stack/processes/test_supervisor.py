@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from tests.waiting import until
 SECONDS = 120
 PROGRAM = Path(sys.executable)
 SERVER = """
-import http.server
+import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
@@ -35,7 +36,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"status": "UP"}')
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-open("port", "w").write(str(server.server_port))
+open("part", "w").write(str(server.server_port))
+os.rename("part", "port")
 server.serve_forever()
 """
 PROGRAMS = """
@@ -99,14 +101,16 @@ class Site:
             [program, "-c", self.folder / "supervisord.conf", *words], timeout=SECONDS, check=False
         )
 
-    def rollproof(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command on it."""
+    def rollproof(self, *words: str, more: str = "", engine: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command on it; `more` is the rest of its profile, and `engine` of that section."""
         profile = self.folder / "site.toml"
-        port = until((self.folder / "code" / "port").read_text)
+        written = self.folder / "code" / "port"
+        port = until(lambda: written.exists() and written.read_text(encoding="ascii"))
         profile.write_text(
             f'name = "site"\nengine = {{kind = "supervisor", project = "{self.name}",'
-            ' files = ["supervisord.conf"]}\n'
-            f'application = {{url = "http://127.0.0.1:{port}", api = "", repository = "code"}}\n',
+            f' files = ["supervisord.conf"]{engine}}}\n'
+            f'application = {{url = "http://127.0.0.1:{port}", api = "", repository = "code",'
+            f' services = ["web"], interface = ""}}\n{more}',
             encoding="utf-8",
         )
         return subprocess.run(
@@ -146,7 +150,7 @@ def site() -> Iterator[Site]:
         code = found.folder / "code"
         code.mkdir()
         (code / "server.py").write_text(SERVER, encoding="utf-8")
-        (code / ".gitignore").write_text("port\n", encoding="utf-8")
+        (code / ".gitignore").write_text("port\npart\n", encoding="utf-8")
         git(code, "init", "--quiet")
         git(code, "add", "--all")
         git(code, "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "--quiet", "-m", "one")
@@ -232,3 +236,33 @@ def test_the_lock_of_a_target_is_in_files() -> None:
     finally:
         records.remove(records.records())
         records.folder.rmdir()
+
+
+def test_files_and_rows_of_a_folder_are_compared(site: Site) -> None:
+    data = site.folder / "data"
+    (data / "notes").mkdir(parents=True)
+    (data / "notes" / "one.txt").write_text("one", encoding="utf-8")
+    with closing(sqlite3.connect(data / "app.db")) as database:
+        database.execute("CREATE TABLE chat (id INTEGER PRIMARY KEY, text TEXT)")
+        database.executemany("INSERT INTO chat VALUES (?, ?)", [(1, "a"), (2, "b")])
+        database.commit()
+    store = f'[stores.files]\nkind = "mounts"\nrisk = "low"\nheld = ["web:{data}"]\ntogether = []\n'
+    engine = f', places = ["web:{data}"]'
+    done = site.rollproof("capture", more=store, engine=engine)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = site.rollproof("verify", "phase4", "--no-gate", more=store, engine=engine)
+    assert done.returncode == 0, done.stdout
+    with closing(sqlite3.connect(data / "app.db")) as database:
+        database.execute("UPDATE chat SET text = 'c' WHERE id = 2")
+        database.commit()
+    (data / "notes" / "one.txt").unlink()
+    done = site.rollproof("verify", "phase4", "--no-gate", more=store, engine=engine)
+    assert done.returncode == ExitCode.FAILED
+    (content,) = (
+        line
+        for file in (site.folder / "incidents").rglob("results.jsonl")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if "test_collection_content" in line and '"verdict": "failed"' in line
+    )
+    assert "missing notes/one.txt" in content
+    assert "app.db#chat 2" in content
